@@ -1,0 +1,126 @@
+use crate::Timestamp;
+
+/// One click event as the contract names its fields; texts borrow from the record or from the decoder's scratch.
+///
+/// Which optional fields are present depends on [`EventType`]; the decoder has already checked that those the
+/// type needs are there, so `checkout_id` is `Some` for every [`EventType::Checkout`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Event<'a> {
+    /// Who did it. Never empty; an integer in the record is taken as its digits.
+    pub user_id: &'a str,
+    /// When it happened (event time).
+    pub time: Timestamp,
+    /// What happened.
+    pub kind: EventType,
+    /// Identity for deduplication within a partition.
+    pub event_id: Option<&'a str>,
+    /// As sent: absolute or a path, with or without a leading `/`, query string included.
+    pub url: Option<&'a str>,
+    /// 100 to 599. Present means the event counts as a request.
+    pub http_status: Option<u16>,
+    /// As sent; [`Event::method`] gives the default.
+    pub method: Option<&'a str>,
+    /// Milliseconds, finite and at least 0.
+    pub latency_ms: Option<f64>,
+    /// The product clicked, carted or bought.
+    pub product_id: Option<&'a str>,
+    /// Identity of a click; where absent, topic-partition-offset stands in.
+    pub click_id: Option<&'a str>,
+    /// Identity of a checkout or purchase.
+    pub checkout_id: Option<&'a str>,
+    /// Cents; digits past the second decimal are cut, not rounded.
+    pub amount_cents: Option<i64>,
+    /// The advertising campaign.
+    pub campaign_id: Option<&'a str>,
+    /// Identity of a conversion; `event_id` where the record has no `conversion_id`.
+    pub conversion_id: Option<&'a str>,
+    /// Identity of a search, or of the search a click came from.
+    pub search_id: Option<&'a str>,
+    /// Search text.
+    pub query: Option<&'a str>,
+    /// Product category.
+    pub category: Option<&'a str>,
+    /// Pieces.
+    pub quantity: Option<f64>,
+    /// Cents per piece.
+    pub price_cents: Option<i64>,
+    /// ISO 4217 code, as sent.
+    pub currency: Option<&'a str>,
+    /// Where the visit came from.
+    pub referrer: Option<&'a str>,
+    /// `device` or `metadata.device`.
+    pub device: Option<&'a str>,
+    /// `browser` or `metadata.browser`.
+    pub browser: Option<&'a str>,
+    /// ISO 3166 code, as sent.
+    pub country: Option<&'a str>,
+    /// As sent.
+    pub user_agent: Option<&'a str>,
+}
+
+impl Event<'_> {
+    /// The request method, `GET` where the record names none.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.method.unwrap_or("GET")
+    }
+}
+
+/// The kinds of events the contract knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum EventType {
+    /// A page was requested.
+    PageView,
+    /// A search was made.
+    Search,
+    /// A product was opened (`click`, `product_view` mean the same).
+    ProductClick,
+    /// A product went into the cart.
+    AddToCart,
+    /// A product left the cart.
+    RemoveFromCart,
+    /// A checkout was started; what first-click attribution credits.
+    Checkout,
+    /// An order was paid.
+    Purchase,
+    /// An advertisement was clicked (`click` with a `campaign_id` means the same).
+    AdClick,
+    /// A campaign's goal was reached.
+    Conversion,
+    /// A type the contract does not know, kept because the event carries an `http_status`: a request and no more.
+    Other,
+}
+
+impl EventType {
+    /// Every type, in the order of its discriminant.
+    pub const ALL: [Self; 10] = [
+        Self::PageView,
+        Self::Search,
+        Self::ProductClick,
+        Self::AddToCart,
+        Self::RemoveFromCart,
+        Self::Checkout,
+        Self::Purchase,
+        Self::AdClick,
+        Self::Conversion,
+        Self::Other,
+    ];
+
+    /// The contract's name, as in the tag `event_type`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PageView => "page_view",
+            Self::Search => "search",
+            Self::ProductClick => "product_click",
+            Self::AddToCart => "add_to_cart",
+            Self::RemoveFromCart => "remove_from_cart",
+            Self::Checkout => "checkout",
+            Self::Purchase => "purchase",
+            Self::AdClick => "ad_click",
+            Self::Conversion => "conversion",
+            Self::Other => "other",
+        }
+    }
+}

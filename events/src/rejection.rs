@@ -1,0 +1,84 @@
+use std::fmt;
+
+/// Why a record is not an event, and which field says so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct Rejection {
+    /// The contract's name for the fault.
+    pub reason: Reason,
+    /// For people: the field and what was found there, at most 200 bytes.
+    pub detail: String,
+}
+
+/// The contract's rejection reasons; [`Reason::name`] is what the dead-letter header holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Reason {
+    /// The bytes are not one JSON value.
+    NotJson,
+    /// JSON, but not an object.
+    NotAnObject,
+    /// A field the event's type needs is absent or null.
+    MissingField,
+    /// A field holds a value of another type than the contract's, or an empty identity.
+    WrongType,
+    /// The event time cannot be read, or lies outside the years 1970 to 2199.
+    BadTimestamp,
+    /// The event time lies after the broker's timestamp plus `max_future_skew`.
+    FutureTimestamp,
+    /// `http_status` is an integer outside 100 to 599.
+    StatusOutOfRange,
+    /// An unknown `event_type` without `http_status`.
+    UnknownEventType,
+    /// The record is larger than the input's limit.
+    TooLarge,
+    /// The record has no value (a tombstone), or an empty one.
+    EmptyValue,
+    /// The Avro datum does not fit its schema.
+    BadAvro,
+    /// The schema id is not in the registry.
+    UnknownSchema,
+}
+
+impl Reason {
+    /// Every reason, in the order of its discriminant.
+    pub const ALL: [Self; 12] = [
+        Self::NotJson,
+        Self::NotAnObject,
+        Self::MissingField,
+        Self::WrongType,
+        Self::BadTimestamp,
+        Self::FutureTimestamp,
+        Self::StatusOutOfRange,
+        Self::UnknownEventType,
+        Self::TooLarge,
+        Self::EmptyValue,
+        Self::BadAvro,
+        Self::UnknownSchema,
+    ];
+
+    /// The contract's name, as in the `reason` header and tag.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotJson => "not_json",
+            Self::NotAnObject => "not_an_object",
+            Self::MissingField => "missing_field",
+            Self::WrongType => "wrong_type",
+            Self::BadTimestamp => "bad_timestamp",
+            Self::FutureTimestamp => "future_timestamp",
+            Self::StatusOutOfRange => "status_out_of_range",
+            Self::UnknownEventType => "unknown_event_type",
+            Self::TooLarge => "too_large",
+            Self::EmptyValue => "empty_value",
+            Self::BadAvro => "bad_avro",
+            Self::UnknownSchema => "unknown_schema",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,4 @@
+//! The shell around `processor-core`: Kafka in, InfluxDB out, status page and metrics.
+
+pub mod sink;
+pub mod status;
