@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The harness of the tests on real services: it starts Kafka and InfluxDB natively, and the programs under test.
+//!
+//! [`Kafka`] and [`Influx`] are servers in temporary folders on free ports of 127.0.0.1, ready when they are returned and
+//! gone when they are dropped; each can be stopped, killed and started again on the same port. [`Processor`] and
+//! [`Producer`] run the real binaries. What a server or program logged is printed when its test fails.
+//!
+//! `run.sh` installs what is missing, builds the binaries and runs the tests. To use servers that run already, set
+//! `CLICKPULSE_TEST_KAFKA` (brokers) and `CLICKPULSE_TEST_INFLUX` (URL) with `CLICKPULSE_TEST_INFLUX_TOKEN` (may create
+//! buckets) and `CLICKPULSE_TEST_INFLUX_ORG`; tests that have to stop a server still start their own.
+//!
+//! Nothing here sleeps to let something happen: [`eventually`] asks until it has happened, or fails with what it saw.
+
+mod http;
+mod influx;
+mod kafka;
+mod names;
+mod process;
+mod programs;
+mod wait;
+
+pub use http::{Reply, get};
+pub use influx::{Buckets, Influx, Row, Series, Token};
+pub use kafka::{Kafka, Record};
+pub use names::{Names, free_port};
+pub use process::{Running, cache_dir};
+pub use programs::{Processor, ProcessorConfig, Producer, program};
+pub use wait::{eventually, eventually_within};

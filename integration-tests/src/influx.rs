@@ -1,0 +1,373 @@
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::http::{AGENT, Reply};
+use crate::names::{free_port, unique};
+use crate::process::{Running, installed};
+use crate::wait::eventually;
+
+/// Version of the server; `install/influxdb.sh` names the same.
+const VERSION: &str = "2.9.1";
+
+/// Token of the servers the harness starts.
+const ADMIN_TOKEN: &str = "integration-tests-admin";
+
+/// An InfluxDB with the three buckets, which keep everything, and a token that may only write to them.
+#[derive(Debug)]
+pub struct Influx {
+    url: String,
+    org: String,
+    org_id: String,
+    admin_token: String,
+    write_token: Option<Token>,
+    buckets: Buckets,
+    own: Option<Own>,
+}
+
+/// A token; the server keeps only its hash, so it is shown once.
+#[derive(Debug, Clone)]
+pub struct Token {
+    id: String,
+    /// What goes into a request's header.
+    pub secret: String,
+}
+
+/// The buckets' names.
+#[derive(Debug, Clone)]
+pub struct Buckets {
+    /// Windows of the configured size, 10 s by default.
+    pub raw: String,
+    /// Windows of one minute.
+    pub minute: String,
+    /// Windows of one hour.
+    pub hour: String,
+}
+
+impl Buckets {
+    fn under(database: &str) -> Self {
+        let bucket = |name: &str| format!("{database}/{name}");
+        Self { raw: bucket("raw_10s"), minute: bucket("rollup_1m"), hour: bucket("rollup_1h") }
+    }
+
+    /// All three, the finest first.
+    #[must_use]
+    pub fn all(&self) -> [&str; 3] {
+        [&self.raw, &self.minute, &self.hour]
+    }
+}
+
+#[derive(Debug)]
+struct Own {
+    server: Option<Running>,
+    dir: TempDir,
+}
+
+/// One series of an InfluxQL answer.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Series {
+    /// The measurement.
+    #[serde(default)]
+    pub name: String,
+    /// Values of the tags grouped by.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// Names of the columns, `time` first.
+    pub columns: Vec<String>,
+    /// Rows; times are milliseconds since the epoch.
+    #[serde(default)]
+    pub values: Vec<Vec<Value>>,
+}
+
+/// One row of an answer with its columns' names, and the tags that the query grouped by.
+pub type Row = BTreeMap<String, Value>;
+
+impl Influx {
+    /// The server of `CLICKPULSE_TEST_INFLUX` with buckets of this call's own, or a new server.
+    ///
+    /// # Panics
+    /// If it does not come up or refuses.
+    #[must_use]
+    pub fn start() -> Self {
+        let given = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let Some(url) = given("CLICKPULSE_TEST_INFLUX") else { return Self::start_own() };
+        let needed =
+            |name: &str| given(name).unwrap_or_else(|| panic!("CLICKPULSE_TEST_INFLUX needs {name}"));
+        let mut influx = Self::at(url.trim_end_matches('/').to_owned(), &unique("clickstream-test"));
+        influx.admin_token = needed("CLICKPULSE_TEST_INFLUX_TOKEN");
+        influx.org = needed("CLICKPULSE_TEST_INFLUX_ORG");
+        influx.await_ready();
+        influx.make_buckets();
+        influx
+    }
+
+    /// A new server even where one is given: for tests that stop it, or need the default bucket names.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    #[must_use]
+    pub fn start_own() -> Self {
+        let mut influx = Self::at(format!("http://127.0.0.1:{}", free_port()), "clickstream");
+        let dir =
+            tempfile::Builder::new().prefix("clickpulse-influxdb").tempdir().expect("a temporary folder");
+        influx.own = Some(Own { server: None, dir });
+        influx.launch();
+        let setup = json!({
+            "username": "admin", "password": "integration-tests", "org": influx.org, "token": influx.admin_token,
+            "bucket": "unused", "retentionPeriodSeconds": 0,
+        });
+        influx.api("POST", "/api/v2/setup", Some(&setup));
+        influx.make_buckets();
+        influx
+    }
+
+    fn at(url: String, database: &str) -> Self {
+        Self {
+            url,
+            org: "clickpulse".to_owned(),
+            org_id: String::new(),
+            admin_token: ADMIN_TOKEN.to_owned(),
+            write_token: None,
+            buckets: Buckets::under(database),
+            own: None,
+        }
+    }
+
+    /// Starts it again on its address and with its data; returns when it answers.
+    ///
+    /// # Panics
+    /// If it runs already or does not come up.
+    pub fn launch(&mut self) {
+        let own = self.own.as_mut().expect("only a server of our own can be launched");
+        assert!(own.server.is_none(), "InfluxDB runs already");
+        let dir = own.dir.path();
+        let mut command = Command::new(installed(&format!("influxd-{VERSION}/influxd"), "influxdb.sh"));
+        command
+            .env("INFLUXD_BOLT_PATH", dir.join("influxd.bolt"))
+            .env("INFLUXD_SQLITE_PATH", dir.join("influxd.sqlite"))
+            .env("INFLUXD_ENGINE_PATH", dir.join("engine"))
+            .env("INFLUXD_HTTP_BIND_ADDRESS", self.url.trim_start_matches("http://"))
+            .env("INFLUXD_REPORTING_DISABLED", "true");
+        own.server = Some(Running::spawn("influxdb", command, &dir.join("influxd.log")));
+        self.await_ready();
+    }
+
+    /// Ends it in order, data kept.
+    ///
+    /// # Panics
+    /// If it was not started here.
+    pub fn stop(&mut self) {
+        let own = self.own.as_mut().expect("only a server of our own can be stopped");
+        let mut server = own.server.take().expect("InfluxDB runs");
+        server.signal("TERM");
+        server.wait(Duration::from_secs(60));
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The organisation's name.
+    #[must_use]
+    pub fn org(&self) -> &str {
+        &self.org
+    }
+
+    /// The buckets.
+    #[must_use]
+    pub fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
+    /// A token that may write to the three buckets and do nothing else.
+    ///
+    /// # Panics
+    /// Never: every server has one once it is returned.
+    #[must_use]
+    pub fn write_token(&self) -> &str {
+        &self.write_token.as_ref().expect("made with the buckets").secret
+    }
+
+    /// A token that may do everything.
+    #[must_use]
+    pub fn admin_token(&self) -> &str {
+        &self.admin_token
+    }
+
+    /// Makes a token that may write to the three buckets.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    #[must_use]
+    pub fn new_write_token(&self, description: &str) -> Token {
+        let permissions: Vec<Value> = self
+            .buckets
+            .all()
+            .iter()
+            .map(|name| {
+                let resource =
+                    json!({"type": "buckets", "orgID": self.org_id, "id": self.bucket_id(name).expect("made before")});
+                json!({"action": "write", "resource": resource})
+            })
+            .collect();
+        let wanted = json!({"orgID": self.org_id, "description": description, "permissions": permissions});
+        let made = self.api("POST", "/api/v2/authorizations", Some(&wanted));
+        let text = |key: &str| made[key].as_str().expect("a new token is shown").to_owned();
+        Token { id: text("id"), secret: text("token") }
+    }
+
+    /// Turns a token on or off.
+    ///
+    /// # Panics
+    /// If there is no such token.
+    pub fn set_token_active(&self, token: &Token, active: bool) {
+        let path = format!("/api/v2/authorizations/{}", token.id);
+        self.api("PATCH", &path, Some(&json!({"status": if active { "active" } else { "inactive" }})));
+    }
+
+    /// Runs an InfluxQL query on a bucket.
+    ///
+    /// # Panics
+    /// If the server refuses the query.
+    #[must_use]
+    pub fn query(&self, bucket: &str, influxql: &str) -> Vec<Series> {
+        self.try_query(bucket, influxql).unwrap_or_else(|error| panic!("{influxql}: {error}"))
+    }
+
+    /// Runs an InfluxQL query on a bucket.
+    ///
+    /// # Errors
+    /// What the server says against it.
+    pub fn try_query(&self, bucket: &str, influxql: &str) -> Result<Vec<Series>, String> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            results: Vec<Statement>,
+            error: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct Statement {
+            #[serde(default)]
+            series: Vec<Series>,
+            error: Option<String>,
+        }
+
+        let (database, policy) = bucket.split_once('/').expect("a bucket is database/policy");
+        let response = AGENT
+            .get(format!("{}/query", self.url))
+            .header("Authorization", format!("Token {}", self.admin_token))
+            .query("db", database)
+            .query("rp", policy)
+            .query("epoch", "ms")
+            .query("q", influxql)
+            .call()
+            .map_err(|error| error.to_string())?;
+        let reply = Reply::read(response)?;
+        let answer: Answer = serde_json::from_str(&reply.body)
+            .map_err(|error| format!("status {}: {}: {error}", reply.status, reply.body))?;
+        let failed = answer.error.or_else(|| answer.results.iter().find_map(|it| it.error.clone()));
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(answer.results.into_iter().flat_map(|it| it.series).collect()),
+        }
+    }
+
+    /// Every point of a measurement with tags and fields, by time.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    #[must_use]
+    pub fn points(&self, bucket: &str, measurement: &str) -> Vec<Row> {
+        let series = self.query(bucket, &format!("SELECT * FROM \"{measurement}\""));
+        series.into_iter().flat_map(Series::into_rows).collect()
+    }
+
+    /// Writes lines of line protocol with times in milliseconds.
+    ///
+    /// # Panics
+    /// If the server refuses them.
+    pub fn write(&self, bucket: &str, lines: &str) {
+        let response = AGENT
+            .post(format!("{}/api/v2/write", self.url))
+            .header("Authorization", format!("Token {}", self.admin_token))
+            .query("org", &self.org)
+            .query("bucket", bucket)
+            .query("precision", "ms")
+            .send(lines)
+            .expect("InfluxDB answers");
+        let reply = Reply::read(response).expect("a whole answer");
+        assert_eq!(reply.status, 204, "InfluxDB takes the lines: {}", reply.body);
+    }
+
+    fn make_buckets(&mut self) {
+        let orgs = self.api("GET", &format!("/api/v2/orgs?org={}", self.org), None);
+        self.org_id = orgs["orgs"][0]["id"].as_str().expect("the organisation exists").to_owned();
+        for name in self.buckets.all() {
+            // Events of a test lie in the past, so nothing may expire.
+            self.api(
+                "POST",
+                "/api/v2/buckets",
+                Some(&json!({"orgID": self.org_id, "name": name, "retentionRules": []})),
+            );
+        }
+        self.write_token = Some(self.new_write_token("processor"));
+    }
+
+    fn bucket_id(&self, name: &str) -> Option<String> {
+        let found = self.api("GET", &format!("/api/v2/buckets?name={}", name.replace('/', "%2F")), None);
+        found["buckets"][0]["id"].as_str().map(str::to_owned)
+    }
+
+    fn api(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("Authorization", format!("Token {}", self.admin_token))
+            .header("Content-Type", "application/json")
+            .body(body.map(Value::to_string).unwrap_or_default())
+            .expect("a valid request");
+        let reply = Reply::read(AGENT.run(request).expect("InfluxDB answers")).expect("a whole answer");
+        assert!(reply.status < 300, "{method} {path}: {} {}", reply.status, reply.body);
+        if reply.body.is_empty() { Value::Null } else { serde_json::from_str(&reply.body).expect("JSON") }
+    }
+
+    fn await_ready(&self) {
+        eventually("InfluxDB answers", || match crate::http::get(&format!("{}/health", self.url)) {
+            Ok(reply) if reply.status == 200 => Ok(()),
+            Ok(reply) => Err(format!("status {}: {}", reply.status, reply.body)),
+            Err(error) => Err(error),
+        });
+    }
+}
+
+impl Drop for Influx {
+    fn drop(&mut self) {
+        if self.own.is_some() || std::thread::panicking() {
+            return; // a server of our own goes with its data; after a failure the data may be wanted
+        }
+        for name in self.buckets.all() {
+            if let Some(id) = self.bucket_id(name) {
+                self.api("DELETE", &format!("/api/v2/buckets/{id}"), None);
+            }
+        }
+    }
+}
+
+impl Series {
+    /// Its rows with names; tags grouped by are columns like any other.
+    #[must_use]
+    pub fn into_rows(self) -> Vec<Row> {
+        let Self { tags, columns, values, .. } = self;
+        let named = |row: Vec<Value>| {
+            let tags = tags.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str())));
+            tags.chain(columns.iter().cloned().zip(row)).collect()
+        };
+        values.into_iter().map(named).collect()
+    }
+}

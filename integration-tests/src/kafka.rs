@@ -1,0 +1,329 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::{Headers, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tempfile::TempDir;
+
+use crate::names::free_port;
+use crate::process::{Running, installed};
+use crate::wait::{eventually, eventually_within};
+
+/// How long one request to the broker may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Version of the broker; `install/kafka.sh` names the same.
+const VERSION: &str = "4.3.1";
+
+/// A one-node Kafka.
+#[derive(Debug)]
+pub struct Kafka {
+    bootstrap: String,
+    own: Option<Own>,
+}
+
+/// A broker that the harness started, or will.
+#[derive(Debug)]
+struct Own {
+    server: Option<Running>,
+    dir: TempDir,
+}
+
+/// A record as read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Partition it was in.
+    pub partition: i32,
+    /// Offset it was at.
+    pub offset: i64,
+    /// Key, if any.
+    pub key: Option<Vec<u8>>,
+    /// Value; empty where there is none.
+    pub value: Vec<u8>,
+    /// Headers, as text.
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Kafka {
+    /// The broker of `CLICKPULSE_TEST_KAFKA`, or a new one.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    #[must_use]
+    pub fn start() -> Self {
+        match std::env::var("CLICKPULSE_TEST_KAFKA") {
+            Ok(bootstrap) if !bootstrap.is_empty() => {
+                let kafka = Self { bootstrap, own: None };
+                kafka.await_ready();
+                kafka
+            }
+            _ => Self::start_own(),
+        }
+    }
+
+    /// A new broker even where one is given: for tests that stop it.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    #[must_use]
+    pub fn start_own() -> Self {
+        let mut kafka = Self::prepare();
+        kafka.launch();
+        kafka
+    }
+
+    /// A broker with an address and a formatted disk that does not run yet: for tests in which it comes late.
+    ///
+    /// # Panics
+    /// If Kafka is not installed or does not format its disk.
+    #[must_use]
+    pub fn prepare() -> Self {
+        let dir = tempfile::Builder::new().prefix("clickpulse-kafka").tempdir().expect("a temporary folder");
+        let (port, controller) = (free_port(), free_port());
+        let bootstrap = format!("127.0.0.1:{port}");
+        let data = dir.path().join("data");
+        // Event times lie in the past, and Kafka deletes by record timestamp: so it keeps everything here.
+        let properties = format!(
+            "process.roles=broker,controller\n\
+             node.id=1\n\
+             controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
+             listeners=PLAINTEXT://{bootstrap},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://{bootstrap}\n\
+             controller.listener.names=CONTROLLER\n\
+             log.dirs={}\n\
+             log.retention.ms=-1\n\
+             num.partitions=4\n\
+             offsets.topic.num.partitions=4\n\
+             offsets.topic.replication.factor=1\n\
+             transaction.state.log.num.partitions=4\n\
+             transaction.state.log.replication.factor=1\n\
+             transaction.state.log.min.isr=1\n\
+             share.coordinator.state.topic.num.partitions=1\n\
+             share.coordinator.state.topic.replication.factor=1\n\
+             share.coordinator.state.topic.min.isr=1\n\
+             group.initial.rebalance.delay.ms=0\n",
+            data.display(),
+        );
+        fs::write(dir.path().join("server.properties"), properties).expect("a temporary file");
+
+        let mut format = java(dir.path(), "kafka.tools.StorageTool");
+        let cluster_id = "Y2xpY2twdWxzZS10ZXN0cw"; // any 16 bytes in URL-safe base64
+        format.args(["format", "--standalone", "-t", cluster_id, "-c", "server.properties"]);
+        let output = format.output().expect("java starts");
+        assert!(
+            output.status.success(),
+            "Kafka formats its disk: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+
+        Self { bootstrap, own: Some(Own { server: None, dir }) }
+    }
+
+    /// Starts it, or starts it again, on its address and with its data; returns when it answers.
+    ///
+    /// # Panics
+    /// If it runs already or does not come up.
+    pub fn launch(&mut self) {
+        let own = self.own.as_mut().expect("only a broker of our own can be launched");
+        assert!(own.server.is_none(), "Kafka runs already");
+        let mut command = java(own.dir.path(), "kafka.Kafka");
+        command.arg("server.properties");
+        own.server = Some(Running::spawn("kafka", command, &own.dir.path().join("kafka.log")));
+        self.await_ready();
+    }
+
+    /// Ends it in order, data kept.
+    ///
+    /// # Panics
+    /// If it was not started here.
+    pub fn stop(&mut self) {
+        let mut server = self.take_server();
+        server.signal("TERM");
+        server.wait(Duration::from_secs(60));
+    }
+
+    /// `kill -9`, data kept.
+    ///
+    /// # Panics
+    /// If it was not started here.
+    pub fn kill(&mut self) {
+        self.take_server().kill();
+    }
+
+    fn take_server(&mut self) -> Running {
+        let own = self.own.as_mut().expect("only a broker of our own can be stopped");
+        own.server.take().expect("Kafka runs")
+    }
+
+    /// `host:port`.
+    #[must_use]
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// Makes a topic that keeps records whatever their timestamp; one that exists is left as it is.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn create_topic(&self, topic: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("an admin client");
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
+        let results = runtime.block_on(admin.create_topics([&new], &options)).expect("the broker answers");
+        match &results[0] {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => panic!("topic {topic} is not created: {code}"),
+        }
+        // The controller has it; wait until the broker serves it too, or the first producer is told otherwise.
+        eventually("the new topic has leaders", || {
+            let found = self.partitions(topic);
+            if found == partitions as usize { Ok(()) } else { Err(format!("{found} partitions")) }
+        });
+    }
+
+    /// Names of all topics.
+    ///
+    /// # Panics
+    /// If the broker does not answer.
+    #[must_use]
+    pub fn topics(&self) -> Vec<String> {
+        let metadata = self.consumer().fetch_metadata(None, REQUEST_TIMEOUT).expect("metadata");
+        metadata.topics().iter().map(|topic| topic.name().to_owned()).collect()
+    }
+
+    /// Writes records in order, by `(key, value)`, and waits for their acknowledgement.
+    ///
+    /// # Panics
+    /// If one is not acknowledged.
+    pub fn produce<'a>(&self, topic: &str, records: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
+        let producer: BaseProducer =
+            self.client().set("enable.idempotence", "true").create().expect("a producer");
+        for (key, value) in records {
+            producer.send(BaseRecord::to(topic).key(key).payload(value)).expect("room in the queue");
+        }
+        producer.flush(Duration::from_secs(30)).expect("every record is acknowledged");
+    }
+
+    /// End offset of each partition.
+    ///
+    /// # Panics
+    /// If the broker does not answer.
+    #[must_use]
+    pub fn end_offsets(&self, topic: &str) -> Vec<i64> {
+        let consumer = self.consumer();
+        (0..self.partitions(topic) as i32)
+            .map(|partition| consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).expect("offsets").1)
+            .collect()
+    }
+
+    /// Committed offset of each partition; `None` where the group has committed nothing.
+    ///
+    /// # Panics
+    /// If the broker does not answer.
+    #[must_use]
+    pub fn committed(&self, group: &str, topic: &str) -> Vec<Option<i64>> {
+        let consumer: BaseConsumer = self.client().set("group.id", group).create().expect("a consumer");
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition_range(topic, 0, self.partitions(topic) as i32 - 1);
+        let offsets = consumer.committed_offsets(wanted, REQUEST_TIMEOUT).expect("committed offsets");
+        offsets.elements().iter().map(|element| element.offset().to_raw().filter(|raw| *raw >= 0)).collect()
+    }
+
+    /// Everything a topic holds up to its end offsets of now, by partition and offset; nothing where it does not exist.
+    ///
+    /// # Panics
+    /// If the broker does not answer.
+    #[must_use]
+    pub fn read_all(&self, topic: &str) -> Vec<Record> {
+        let ends = self.end_offsets(topic);
+        let consumer = self.consumer();
+        let mut from = TopicPartitionList::new();
+        for partition in 0..ends.len() as i32 {
+            from.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
+        }
+        let mut missing: i64 = ends.iter().sum();
+        let mut records = Vec::new();
+        if missing > 0 {
+            consumer.assign(&from).expect("the partitions exist");
+        }
+        while missing > 0 {
+            let message = consumer
+                .poll(REQUEST_TIMEOUT)
+                .unwrap_or_else(|| panic!("{topic} gives its last {missing} records"))
+                .expect("a record");
+            if message.offset() < ends[message.partition() as usize] {
+                missing -= 1;
+                records.push(record(&message));
+            }
+        }
+        records.sort_by_key(|record| (record.partition, record.offset));
+        records
+    }
+
+    fn partitions(&self, topic: &str) -> usize {
+        let metadata = self.consumer().fetch_metadata(Some(topic), REQUEST_TIMEOUT).expect("metadata");
+        metadata.topics().iter().flat_map(|topic| topic.partitions()).filter(|it| it.leader() >= 0).count()
+    }
+
+    fn consumer(&self) -> BaseConsumer {
+        self.client()
+            .set("group.id", "clickpulse-harness")
+            .set("enable.auto.commit", "false")
+            .set("allow.auto.create.topics", "false")
+            .create()
+            .expect("a consumer")
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap).set("log_level", "0");
+        config
+    }
+
+    fn await_ready(&self) {
+        let consumer = self.consumer();
+        eventually_within(Duration::from_secs(90), "Kafka answers", || {
+            match consumer.fetch_metadata(None, Duration::from_secs(1)) {
+                Ok(metadata) if !metadata.brokers().is_empty() => Ok(()),
+                Ok(_) => Err("no broker in the metadata".to_owned()),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+    }
+}
+
+fn record(message: &impl Message) -> Record {
+    let headers = message.headers().map_or_else(BTreeMap::new, |headers| {
+        let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+        headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()
+    });
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().unwrap_or_default().to_vec(),
+        headers,
+    }
+}
+
+/// A Java program of Kafka's, run in `dir`.
+fn java(dir: &Path, class: &str) -> Command {
+    let libs = installed(&format!("kafka-{VERSION}/libs"), "kafka.sh");
+    let mut command = Command::new("java");
+    command
+        .current_dir(dir)
+        .args(["-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-XX:TieredStopAtLevel=4", "-cp"])
+        .arg(libs.join("*"))
+        .arg(class);
+    command
+}

@@ -1,0 +1,60 @@
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Topic and group names of one test, unlike any other's, so that tests can share a broker.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// The input topic.
+    pub topic: String,
+    /// The consumer group.
+    pub group: String,
+    /// The internal topic of partial windows.
+    pub partials: String,
+    /// The topic of incident records.
+    pub incidents: String,
+}
+
+impl Names {
+    /// Names that start with `test` and end in something unique.
+    #[must_use]
+    pub fn unique(test: &str) -> Self {
+        let unique = unique(test);
+        Self {
+            topic: format!("{unique}.events"),
+            group: unique.clone(),
+            partials: format!("{unique}.partials"),
+            incidents: format!("{unique}.incidents"),
+        }
+    }
+
+    /// Where rejected records of the input topic go.
+    #[must_use]
+    pub fn dead_letters(&self) -> String {
+        format!("{}.dlq", self.topic)
+    }
+
+    /// Where records of the input topic go that came too late for their window.
+    #[must_use]
+    pub fn late(&self) -> String {
+        format!("{}.late", self.topic)
+    }
+}
+
+/// `prefix` with a suffix that no other call and no other process gives.
+pub(crate) fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    format!("{prefix}-{:x}-{process:x}-{number}", since_epoch.as_millis())
+}
+
+/// A port of 127.0.0.1 that nobody listens on at the moment.
+///
+/// # Panics
+/// If the system has none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound socket has an address").port()
+}

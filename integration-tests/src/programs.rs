@@ -1,0 +1,273 @@
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::http::{Reply, get};
+use crate::influx::Influx;
+use crate::kafka::Kafka;
+use crate::names::{Names, free_port};
+use crate::process::Running;
+use crate::wait::eventually;
+
+/// Path of a binary of the workspace: `$CLICKPULSE_BIN_DIR/NAME`, else the release build, else the debug build that lies
+/// beside the running test.
+///
+/// # Panics
+/// If it has not been built.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    if let Some(dir) = std::env::var_os("CLICKPULSE_BIN_DIR") {
+        let path = PathBuf::from(dir).join(name);
+        assert!(path.exists(), "{} is missing (CLICKPULSE_BIN_DIR)", path.display());
+        return path;
+    }
+    // <target>/<profile>/deps/<test>
+    let test = std::env::current_exe().expect("a running test has a path");
+    let profile = test.ancestors().nth(2).expect("tests lie two folders deep");
+    let target = profile.parent().expect("a profile lies in the target folder");
+    let candidates = [target.join("release").join(name), profile.join(name)];
+    candidates.iter().find(|path| path.exists()).cloned().unwrap_or_else(|| {
+        panic!("{name} is not built: cargo build --release -p {name} (or run integration-tests/run.sh)")
+    })
+}
+
+/// The processor's settings as a test wants them: short times, an own group and own topics.
+#[derive(Debug, Clone)]
+pub struct ProcessorConfig {
+    /// Brokers.
+    pub brokers: String,
+    /// Topics and group.
+    pub names: Names,
+    /// The `[influxdb]` section's lines; no section where empty.
+    pub influxdb: Vec<(String, String)>,
+    /// Lines of the `[windows]` section.
+    pub windows: Vec<(String, String)>,
+    /// Whole further sections, appended as they are.
+    pub extra: String,
+    /// Port of the status page.
+    pub http_port: u16,
+}
+
+impl ProcessorConfig {
+    /// Settings for one Kafka and one InfluxDB, everything else at its default.
+    #[must_use]
+    pub fn new(kafka: &Kafka, influx: &Influx, names: &Names) -> Self {
+        let quoted = |key: &str, value: &str| (key.to_owned(), format!("{value:?}"));
+        let buckets = influx.buckets();
+        Self {
+            brokers: kafka.bootstrap().to_owned(),
+            names: names.clone(),
+            influxdb: vec![
+                quoted("url", influx.url()),
+                quoted("org", influx.org()),
+                quoted("token", influx.write_token()),
+                quoted("bucket", &buckets.raw),
+                quoted("rollup_1m", &buckets.minute),
+                quoted("rollup_1h", &buckets.hour),
+            ],
+            windows: Vec::new(),
+            extra: String::new(),
+            http_port: free_port(),
+        }
+    }
+
+    /// The same with another value in `[influxdb]`; text needs its own quotes.
+    #[must_use]
+    pub fn influxdb(mut self, key: &str, value: &str) -> Self {
+        set(&mut self.influxdb, key, value);
+        self
+    }
+
+    /// The same with another value in `[windows]`; text needs its own quotes.
+    #[must_use]
+    pub fn windows(mut self, key: &str, value: &str) -> Self {
+        set(&mut self.windows, key, value);
+        self
+    }
+
+    /// The same with further sections.
+    #[must_use]
+    pub fn extra(mut self, toml: &str) -> Self {
+        self.extra.push_str(toml);
+        self.extra.push('\n');
+        self
+    }
+
+    /// A second instance of the same group: only its address differs.
+    #[must_use]
+    pub fn another_instance(&self) -> Self {
+        Self { http_port: free_port(), ..self.clone() }
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let Names { topic, group, partials, incidents } = &self.names;
+        let mut toml = format!(
+            "[kafka]\nbrokers = {:?}\ngroup_id = {group:?}\npartials_topic = {partials:?}\n\
+             incidents_topic = {incidents:?}\n\n[[inputs]]\ntopic = {topic:?}\nformat = \"json\"\n\n\
+             [http]\nlisten = \"127.0.0.1:{}\"\n",
+            self.brokers, self.http_port,
+        );
+        for (section, lines) in [("influxdb", &self.influxdb), ("windows", &self.windows)] {
+            if !lines.is_empty() {
+                toml += &format!("\n[{section}]\n");
+                lines.iter().for_each(|(key, value)| toml += &format!("{key} = {value}\n"));
+            }
+        }
+        toml + "\n" + &self.extra
+    }
+}
+
+fn set(lines: &mut Vec<(String, String)>, key: &str, value: &str) {
+    lines.retain(|(existing, _)| existing != key);
+    lines.push((key.to_owned(), value.to_owned()));
+}
+
+/// A `processor` that runs, or has run.
+#[derive(Debug)]
+pub struct Processor {
+    /// The process.
+    pub process: Running,
+    http: String,
+    _dir: TempDir,
+}
+
+impl Processor {
+    /// Starts `processor run` with these settings and further arguments; does not wait for anything.
+    ///
+    /// # Panics
+    /// If the binary is missing.
+    #[must_use]
+    pub fn run(config: &ProcessorConfig, args: &[&str]) -> Self {
+        Self::spawn("run", &config.to_toml(), config.http_port, args)
+    }
+
+    /// Starts `processor COMMAND --config FILE` with a settings file of this text.
+    ///
+    /// # Panics
+    /// If the binary is missing.
+    #[must_use]
+    pub fn spawn(command: &str, toml: &str, http_port: u16, args: &[&str]) -> Self {
+        let dir =
+            tempfile::Builder::new().prefix("clickpulse-processor").tempdir().expect("a temporary folder");
+        let file = dir.path().join("clickpulse.toml");
+        fs::write(&file, toml).expect("a temporary file");
+        let mut process = Command::new(program("processor"));
+        process.args(command.split(' ')).arg("--config").arg(&file).args(args).current_dir(dir.path());
+        let process =
+            Running::spawn(&format!("processor {command}"), process, &dir.path().join("processor.log"));
+        Self { process, http: format!("http://127.0.0.1:{http_port}"), _dir: dir }
+    }
+
+    /// Reads to the end offsets, as `--until-end`, and gives what it printed.
+    ///
+    /// # Panics
+    /// If it does not exit 0 within 3 minutes.
+    pub fn run_until_end(config: &ProcessorConfig) -> String {
+        let mut processor = Self::run(config, &["--until-end"]);
+        let code = processor.process.wait(Duration::from_secs(180));
+        let log = processor.process.log();
+        assert_eq!(code, 0, "processor run --until-end succeeds; it said:\n{log}");
+        log
+    }
+
+    /// Asks a page of it, by its path.
+    ///
+    /// # Errors
+    /// Why nothing answered.
+    pub fn get(&self, path: &str) -> Result<Reply, String> {
+        get(&format!("{}{path}", self.http))
+    }
+
+    /// Waits until `/readyz` is 200.
+    ///
+    /// # Panics
+    /// If that takes more than a minute, or the processor ends.
+    pub fn await_ready(&mut self) {
+        self.await_readiness(200);
+    }
+
+    /// Waits until `/readyz` has this status, and gives its text.
+    ///
+    /// # Panics
+    /// If that takes more than a minute, or the processor ends.
+    pub fn await_readiness(&mut self, status: u16) -> String {
+        eventually(&format!("/readyz is {status}"), || {
+            assert!(self.process.is_running(), "the processor runs; it said:\n{}", self.process.log());
+            match self.get("/readyz")? {
+                reply if reply.status == status => Ok(reply.body),
+                reply => Err(format!("{} {}", reply.status, reply.body)),
+            }
+        })
+    }
+
+    /// The status document of `/api/v1/status`.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn status(&self) -> Result<Value, String> {
+        let reply = self.get("/api/v1/status")?;
+        serde_json::from_str(&reply.body).map_err(|error| format!("{} {}: {error}", reply.status, reply.body))
+    }
+
+    /// Waits until `totals.consumed` of the status reaches `records`.
+    ///
+    /// # Panics
+    /// If that takes more than a minute.
+    pub fn await_consumed(&self, records: u64) {
+        eventually(&format!("{records} records are consumed"), || {
+            let status = self.status()?;
+            let consumed = status["totals"]["consumed"].as_u64().unwrap_or(0);
+            if consumed >= records { Ok(()) } else { Err(format!("{consumed} consumed")) }
+        });
+    }
+
+    /// `SIGTERM`, and its exit code.
+    ///
+    /// # Panics
+    /// If it has not ended after a minute.
+    pub fn terminate(&mut self) -> i32 {
+        self.process.signal("TERM");
+        self.process.wait(Duration::from_secs(60))
+    }
+}
+
+/// A `producer` that runs, or has run.
+#[derive(Debug)]
+pub struct Producer {
+    /// The process.
+    pub process: Running,
+    _dir: TempDir,
+}
+
+impl Producer {
+    /// Starts `producer` with these arguments.
+    ///
+    /// # Panics
+    /// If the binary is missing.
+    #[must_use]
+    pub fn spawn(args: &[&str]) -> Self {
+        let dir =
+            tempfile::Builder::new().prefix("clickpulse-producer").tempdir().expect("a temporary folder");
+        let mut command = Command::new(program("producer"));
+        command.args(args);
+        Self { process: Running::spawn("producer", command, &dir.path().join("producer.log")), _dir: dir }
+    }
+
+    /// Runs it to its end and gives what it printed.
+    ///
+    /// # Panics
+    /// If it does not exit 0 within 3 minutes.
+    pub fn run(args: &[&str]) -> String {
+        let mut producer = Self::spawn(args);
+        let code = producer.process.wait(Duration::from_secs(180));
+        let log = producer.process.log();
+        assert_eq!(code, 0, "producer {args:?} succeeds; it said:\n{log}");
+        log
+    }
+}
