@@ -59,6 +59,35 @@ pub struct Event<'a> {
 }
 
 impl Event<'_> {
+    /// Nothing set yet: what a decoder begins with.
+    pub(crate) const EMPTY: Self = Self {
+        user_id: "",
+        time: Timestamp::from_micros(0),
+        kind: EventType::PageView,
+        event_id: None,
+        url: None,
+        http_status: None,
+        method: None,
+        latency_ms: None,
+        product_id: None,
+        click_id: None,
+        checkout_id: None,
+        amount_cents: None,
+        campaign_id: None,
+        conversion_id: None,
+        search_id: None,
+        query: None,
+        category: None,
+        quantity: None,
+        price_cents: None,
+        currency: None,
+        referrer: None,
+        device: None,
+        browser: None,
+        country: None,
+        user_agent: None,
+    };
+
     /// The request method, `GET` where the record names none.
     #[must_use]
     pub fn method(&self) -> &str {
@@ -106,6 +135,12 @@ impl EventType {
         Self::Conversion,
         Self::Other,
     ];
+
+    /// The type of that name; only the contract's own names, neither the further ones nor `other`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name && *kind != Self::Other)
+    }
 
     /// The contract's name, as in the tag `event_type`.
     #[must_use]

@@ -5,10 +5,17 @@
 //! What is left out on purpose: IO, clocks, and every judgement that needs more than the one record (duplicates,
 //! lateness, timestamps too far in the future).
 
+mod decoder;
 mod event;
+mod moment;
+mod names;
+mod number;
+mod options;
 mod rejection;
 mod timestamp;
 
+pub use decoder::Decoder;
 pub use event::{Event, EventType};
+pub use options::{DecoderOptions, OptionsError};
 pub use rejection::{Reason, Rejection};
 pub use timestamp::Timestamp;

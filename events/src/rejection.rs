@@ -10,6 +10,28 @@ pub struct Rejection {
     pub detail: String,
 }
 
+/// The greatest length of a [`Rejection::detail`] in bytes: it travels in a Kafka header.
+const DETAIL_MAX: usize = 200;
+
+impl Rejection {
+    /// A rejection whose detail is cut where it is longer than 200 bytes.
+    #[must_use]
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        let mut detail = detail.into();
+        detail.truncate(cut(&detail, DETAIL_MAX).len());
+        Self { reason, detail }
+    }
+}
+
+/// As much of the text as fits into `max` bytes.
+pub(crate) fn cut(text: &str, max: usize) -> &str {
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 /// The contract's rejection reasons; [`Reason::name`] is what the dead-letter header holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
