@@ -1,4 +1,5 @@
 //! The shell around `processor-core`: Kafka in, InfluxDB out, status page and metrics.
 
+pub mod settings;
 pub mod sink;
 pub mod status;

@@ -1,0 +1,145 @@
+//! `[[inputs]]`: the topics of events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use events::EventType;
+
+use super::count;
+use super::reader::Reader;
+
+/// One topic of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSettings {
+    /// The topic.
+    pub topic: String,
+    /// How records are encoded.
+    pub format: Format,
+    /// The type of events that name none; `None`: `page_view`.
+    pub event_type: Option<EventType>,
+    /// Whether records are keyed by `user_id`. Always true in this version.
+    pub keyed: bool,
+    /// Other names for fields: their name to ours.
+    pub fields: BTreeMap<String, String>,
+    /// Larger records are rejected.
+    pub max_record_bytes: usize,
+}
+
+/// How records are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object.
+    Json,
+}
+
+impl InputSettings {
+    /// All inputs; the default one where none is configured.
+    pub(super) fn read_all(reader: &mut Reader<'_>) -> Vec<Self> {
+        let entries = reader.entries("inputs");
+        if entries == 0 {
+            if reader.has("inputs") && reader.is_list("inputs") {
+                reader.problem(
+                    "inputs",
+                    "is empty; leave it out to read clickstream_events, or add an [[inputs]] section",
+                );
+            }
+            return vec![Self::read(reader, "inputs[0]")];
+        }
+        let inputs: Vec<Self> = (0..entries)
+            .map(|index| {
+                let path = format!("inputs[{index}]");
+                if !reader.has(&format!("{path}.topic")) && (entries > 1 || !reader.has(&path)) {
+                    reader.problem(
+                        &format!("{path}.topic"),
+                        "is missing; every [[inputs]] section names its topic",
+                    );
+                }
+                Self::read(reader, &path)
+            })
+            .collect();
+        let mut seen = BTreeSet::new();
+        for (index, input) in inputs.iter().enumerate() {
+            if !seen.insert(input.topic.as_str()) && reader.has(&format!("inputs[{index}].topic")) {
+                let text = format!("= {:?} is configured twice; every topic may be named once", input.topic);
+                reader.problem(&format!("inputs[{index}].topic"), text);
+            }
+        }
+        inputs
+    }
+
+    fn read(reader: &mut Reader<'_>, path: &str) -> Self {
+        let at = |name: &str| format!("{path}.{name}");
+        if reader.text(&at("format")) == "avro" {
+            reader.problem(&at("format"), r#"= "avro" is not in this version, which reads JSON; use "json""#);
+        }
+        let keyed = reader.bool(&at("keyed"));
+        if !keyed && reader.has(&at("keyed")) {
+            let text = "= false is not in this version, which does not re-key; key the records by user_id and leave it out";
+            reader.problem(&at("keyed"), text);
+        }
+        let topic = reader.text(&at("topic"));
+        check_topic(reader, &at("topic"), &topic);
+        let event_type = reader.optional_text(&at("event_type"));
+        Self {
+            topic,
+            format: Format::Json,
+            event_type: event_type
+                .and_then(|name| EventType::ALL.into_iter().find(|kind| kind.name() == name)),
+            keyed,
+            fields: read_fields(reader, &at("fields")),
+            max_record_bytes: count(reader.size(&at("max_record_bytes"))),
+        }
+    }
+}
+
+/// Notes a name that Kafka would refuse.
+pub(super) fn check_topic(reader: &mut Reader<'_>, path: &str, topic: &str) {
+    const LENGTH_MAX: usize = 249;
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if topic.len() > LENGTH_MAX || !topic.chars().all(legal) || matches!(topic, "." | "..") {
+        let cure = "use at most 249 letters, digits, dots, underscores and hyphens";
+        reader.problem(path, format!("= {topic:?} is not a topic name; {cure}"));
+    }
+}
+
+fn read_fields(reader: &mut Reader<'_>, path: &str) -> BTreeMap<String, String> {
+    let fields = reader.map(path);
+    for (theirs, ours) in &fields {
+        if !FIELDS.contains(&ours.as_str()) {
+            let likeness = |name: &&str| strsim::jaro_winkler(ours, name);
+            let nearest = FIELDS.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+            let nearest = nearest.expect("there are fields");
+            reader.problem(
+                &format!("{path}.{theirs}"),
+                format!("= {ours:?} is not a field of ours; did you mean {nearest:?}?"),
+            );
+        }
+    }
+    fields
+}
+
+/// The names of the contract that another name may stand for.
+const FIELDS: [&str; 23] = [
+    "user_id",
+    "event_timestamp",
+    "event_type",
+    "event_id",
+    "url",
+    "http_status",
+    "method",
+    "latency_ms",
+    "product_id",
+    "click_id",
+    "checkout_id",
+    "amount",
+    "campaign_id",
+    "conversion_id",
+    "search_id",
+    "query",
+    "category",
+    "quantity",
+    "price",
+    "currency",
+    "referrer",
+    "device",
+    "browser",
+];

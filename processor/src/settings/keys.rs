@@ -1,0 +1,428 @@
+//! The table of every setting: what the reader, the reference page and the example file are made from.
+
+use std::time::Duration;
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Sections and name, `[]` for any entry of a list: `inputs[].topic`.
+    pub path: &'static str,
+    pub kind: Kind,
+    /// As it would stand in an environment variable; `None`: unset, or computed at start.
+    pub default: Option<&'static str>,
+    /// Shown where there is no default.
+    pub example: &'static str,
+    /// One or two sentences for people.
+    pub meaning: &'static str,
+}
+
+/// What a value is and which values are allowed (bounds inclusive).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Duration {
+        min: Duration,
+        max: Duration,
+    },
+    Size {
+        min: u64,
+        max: u64,
+    },
+    Integer {
+        min: u64,
+        max: u64,
+    },
+    Bool,
+    Text,
+    Choice(&'static [&'static str]),
+    List,
+    Secret,
+    /// A section whose keys are free.
+    Map,
+}
+
+/// A group of keys, in the order of the reference.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// Empty for keys above all sections.
+    pub name: &'static str,
+    /// Off unless at least one of its keys is set, or the section is there.
+    pub optional: bool,
+    pub meaning: &'static str,
+}
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+const fn duration(
+    path: &'static str,
+    default: &'static str,
+    min: Duration,
+    max: Duration,
+    meaning: &'static str,
+) -> Key {
+    Key { path, kind: Kind::Duration { min, max }, default: Some(default), example: default, meaning }
+}
+
+const fn integer(
+    path: &'static str,
+    default: &'static str,
+    min: u64,
+    max: u64,
+    meaning: &'static str,
+) -> Key {
+    Key { path, kind: Kind::Integer { min, max }, default: Some(default), example: default, meaning }
+}
+
+const fn size(path: &'static str, default: &'static str, min: u64, max: u64, meaning: &'static str) -> Key {
+    Key { path, kind: Kind::Size { min, max }, default: Some(default), example: default, meaning }
+}
+
+const fn text(path: &'static str, default: &'static str, meaning: &'static str) -> Key {
+    Key { path, kind: Kind::Text, default: Some(default), example: default, meaning }
+}
+
+const fn unset(path: &'static str, kind: Kind, example: &'static str, meaning: &'static str) -> Key {
+    Key { path, kind, default: None, example, meaning }
+}
+
+const fn required(name: &'static str, meaning: &'static str) -> Section {
+    Section { name, optional: false, meaning }
+}
+
+pub(crate) const SECTIONS: &[Section] = &[
+    required("", "Keys above all sections."),
+    required("kafka", "Where events come from and where offsets, dead letters and partials go."),
+    required(
+        "inputs[]",
+        "One topic of events; repeat the section for each. Without any, `clickstream_events` is read.",
+    ),
+    required("windows", "Event time: how windows are cut, and when they close."),
+    required("dedup", "Repeats of an event_id in one partition."),
+    required("attribution", "Which click a checkout credits."),
+    required("routes", "Routes of the `http` measurement."),
+    required("urls", "The top-URL list."),
+    required("campaigns", "Advertising campaigns in the `attribution` measurement."),
+    required("epoch", "How often results are made durable and offsets committed."),
+    required("merge", "The stage that adds up the partitions."),
+    Section { name: "influxdb", optional: true, meaning: "InfluxDB 2.x. Without this section it is off." },
+    Section {
+        name: "files",
+        optional: true,
+        meaning: "The same points as files: line protocol and JSON lines. Without this section it is off.",
+    },
+    required("http", "The status page, /metrics, /healthz, /readyz and /api/v1."),
+    required("memory", "Memory."),
+    required("shutdown", "What happens on SIGTERM and SIGINT."),
+    required("log", "What is logged to standard error."),
+];
+
+pub(crate) const KEYS: &[Key] = &[
+    unset(
+        "workers",
+        Kind::Integer { min: 1, max: 64 },
+        "2",
+        "Threads that decode and count; each owns whole partitions. Unset: one per core.",
+    ),
+    Key {
+        path: "kafka.brokers",
+        kind: Kind::List,
+        default: Some("127.0.0.1:9092"),
+        example: "127.0.0.1:9092",
+        meaning: "Addresses to start from, `host:port`. In a variable: separated by commas.",
+    },
+    text(
+        "kafka.group_id",
+        "clickpulse",
+        "Consumer group. Instances with the same one share the partitions; another one reads everything anew.",
+    ),
+    Key {
+        path: "kafka.delivery",
+        kind: Kind::Choice(&["at_least_once", "exactly_once"]),
+        default: Some("at_least_once"),
+        example: "at_least_once",
+        meaning: "`exactly_once` is not in this version. With `at_least_once` a repeat rewrites the same points.",
+    },
+    text("kafka.partials_topic", "clickpulse.partials", "Internal topic between the two stages."),
+    text(
+        "kafka.incidents_topic",
+        "clickpulse.incidents",
+        "Topic of incidents, which become annotations on the dashboards.",
+    ),
+    unset(
+        "kafka.instance_id",
+        Kind::Text,
+        "processor-1",
+        "A stable name, different for every instance: static group membership, so that a restart within \
+         `session.timeout.ms` moves no partition. Unset: dynamic membership.",
+    ),
+    unset(
+        "kafka.properties",
+        Kind::Map,
+        r#""socket.keepalive.enable" = "true""#,
+        "Passed to librdkafka as they are (TLS, SASL, timeouts): `\"security.protocol\" = \"SASL_SSL\"`. \
+         In a variable, `__` stands for the dot: `CLICKPULSE__KAFKA__PROPERTIES__SECURITY__PROTOCOL`.",
+    ),
+    text("inputs[].topic", "clickstream_events", "The topic."),
+    Key {
+        path: "inputs[].format",
+        kind: Kind::Choice(&["json", "avro"]),
+        default: Some("json"),
+        example: "json",
+        meaning: "`avro` is not in this version.",
+    },
+    unset(
+        "inputs[].event_type",
+        Kind::Choice(&EVENT_TYPES),
+        "product_click",
+        "The type of events that name none. Unset: `page_view`.",
+    ),
+    Key {
+        path: "inputs[].keyed",
+        kind: Kind::Bool,
+        default: Some("true"),
+        example: "true",
+        meaning: "Whether records are keyed by `user_id`. `false` (re-keying) is not in this version.",
+    },
+    size(
+        "inputs[].max_record_bytes",
+        "1MiB",
+        1 << 10,
+        64 << 20,
+        "Larger records are rejected as `too_large`.",
+    ),
+    unset(
+        "inputs[].fields",
+        Kind::Map,
+        r#""visitor" = "user_id""#,
+        "Other names for fields, their name to ours: `\"visitor\" = \"user_id\"`. Not settable by variables.",
+    ),
+    duration(
+        "windows.size",
+        "10s",
+        secs(1),
+        secs(60),
+        "Length of the finest windows; has to divide one minute.",
+    ),
+    duration(
+        "windows.allowed_lateness",
+        "1m",
+        secs(0),
+        secs(86_400),
+        "How long past its end a window still takes events. Later ones go to the late topic.",
+    ),
+    duration(
+        "windows.out_of_orderness",
+        "5s",
+        secs(0),
+        secs(3_600),
+        "How far the watermark stays behind the latest event time of a partition.",
+    ),
+    duration(
+        "windows.max_future_skew",
+        "1m",
+        secs(0),
+        secs(86_400),
+        "Events later than their broker timestamp by more than this are rejected as `future_timestamp`.",
+    ),
+    duration(
+        "windows.emit_every",
+        "1s",
+        Duration::from_millis(100),
+        secs(60),
+        "How often the values of open windows are written again.",
+    ),
+    duration(
+        "windows.idle_after",
+        "10s",
+        secs(1),
+        secs(3_600),
+        "A partition that is read to its end and has been quiet for this long no longer holds back the others, \
+         and its windows close.",
+    ),
+    duration(
+        "dedup.window",
+        "10m",
+        secs(1),
+        secs(4 * 3_600),
+        "A repeat within this span of event time is dropped. Longer takes more memory and a longer replay at start.",
+    ),
+    duration(
+        "attribution.lookback",
+        "1h",
+        secs(60),
+        secs(86_400),
+        "How far back a checkout looks for its first click. Longer takes more memory and a longer replay at start.",
+    ),
+    integer(
+        "attribution.clicks_per_user_max",
+        "10000",
+        1,
+        1_000_000,
+        "Clicks kept per user; the oldest goes first, so that one busy robot does not fill the memory.",
+    ),
+    integer("routes.max", "500", 1, 10_000, "Further routes become `__other__`."),
+    Key {
+        path: "routes.template",
+        kind: Kind::Bool,
+        default: Some("true"),
+        example: "true",
+        meaning: "Whether id-like segments become `:id`: `/product/42` → `/product/:id`.",
+    },
+    integer(
+        "urls.max",
+        "50000",
+        100,
+        1_000_000,
+        "URLs told apart per partition. Further ones become `__other__`.",
+    ),
+    integer("campaigns.max", "100", 1, 10_000, "Campaigns told apart. Further ones become `__other__`."),
+    duration(
+        "epoch.interval",
+        "500ms",
+        Duration::from_millis(10),
+        secs(60),
+        "Time between two commits. Shorter means fresher numbers, longer means fewer writes.",
+    ),
+    duration(
+        "merge.interval",
+        "500ms",
+        Duration::from_millis(10),
+        secs(60),
+        "Time between two commits of the merge.",
+    ),
+    text("influxdb.url", "http://127.0.0.1:8086", "Address, with `http://` or `https://`."),
+    text("influxdb.org", "clickpulse", "Organisation."),
+    unset(
+        "influxdb.token",
+        Kind::Secret,
+        "…",
+        "API token with write access to the three buckets. Prefer `token_file`.",
+    ),
+    unset("influxdb.token_file", Kind::Text, "/run/secrets/influxdb-token", "File that holds the token."),
+    text("influxdb.bucket", "clickstream/raw_10s", "Bucket of the windows of `windows.size`."),
+    text("influxdb.rollup_1m", "clickstream/rollup_1m", "Bucket of the 1 minute windows."),
+    text("influxdb.rollup_1h", "clickstream/rollup_1h", "Bucket of the 1 hour windows."),
+    text("files.dir", "clickpulse-out", "Folder; made if it is missing."),
+    text("http.listen", "127.0.0.1:8088", "Address and port. Port 0 takes a free one; the log says which."),
+    size(
+        "memory.budget",
+        "512MB",
+        64_000_000,
+        1 << 40,
+        "Bound on state and buffers. Reading from Kafka pauses before it is exceeded.",
+    ),
+    duration(
+        "shutdown.deadline",
+        "30s",
+        secs(1),
+        secs(600),
+        "Longest time for draining; what is not committed by then is read again at the next start.",
+    ),
+    Key {
+        path: "log.format",
+        kind: Kind::Choice(&["text", "json"]),
+        default: Some("text"),
+        example: "text",
+        meaning: "`json`: one object per line.",
+    },
+    text(
+        "log.level",
+        "info",
+        "error, warn, info, debug or trace, also per target: `info,processor::kafka=debug`.",
+    ),
+];
+
+/// Names of `inputs[].event_type`; checked against `events` by a test.
+const EVENT_TYPES: [&str; 9] = [
+    "page_view",
+    "search",
+    "product_click",
+    "add_to_cart",
+    "remove_from_cart",
+    "checkout",
+    "purchase",
+    "ad_click",
+    "conversion",
+];
+
+/// Keys and sections of the contract that a later version provides: refused, as ignoring them would surprise.
+const NOT_IN_THIS_VERSION: &[(&str, &str)] = &[
+    ("postgres", "is not in this version, which writes to InfluxDB and files; remove the section"),
+    ("registry", "is not in this version, which reads JSON only; remove the section"),
+    (
+        "state",
+        "is not in this version, which rebuilds its state from the topics at start; remove the section",
+    ),
+];
+
+/// `inputs[1].topic` → `inputs[].topic`.
+pub(crate) fn pattern(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    let mut in_index = false;
+    for c in path.chars() {
+        match c {
+            '[' => in_index = true,
+            ']' => in_index = false,
+            _ if in_index => continue,
+            _ => {}
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
+pub(crate) fn find(pattern: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == pattern)
+}
+
+pub(crate) fn is_section(pattern: &str) -> bool {
+    SECTIONS.iter().any(|section| section.name == pattern)
+}
+
+pub(crate) fn not_in_this_version(pattern: &str) -> Option<&'static str> {
+    NOT_IN_THIS_VERSION.iter().find(|(path, _)| *path == pattern).map(|(_, text)| *text)
+}
+
+/// The keys of a section, separated by commas.
+pub(crate) fn children(section: &str) -> String {
+    let section = section.trim_end_matches("[]");
+    let names: Vec<&str> = KEYS
+        .iter()
+        .filter(|key| split(key.path).0.trim_end_matches("[]") == section)
+        .map(|key| split(key.path).1)
+        .collect();
+    names.join(", ")
+}
+
+/// The known key that an unknown one most likely means.
+pub(crate) fn nearest_key(pattern: &str) -> &'static str {
+    let (section, name) = split(pattern);
+    // The last name decides, as sections are rarely wrong without being unknown; the section breaks ties.
+    let likeness = |key: &Key| {
+        let (key_section, key_name) = split(key.path);
+        2.0 * strsim::jaro_winkler(name, key_name) + strsim::jaro_winkler(section, key_section)
+    };
+    let nearest = KEYS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    nearest.expect("the table has keys").path
+}
+
+/// The known section that an unknown one most likely means, as it stands between brackets in the file.
+pub(crate) fn nearest_section(pattern: &str) -> String {
+    let likeness = |section: &&Section| strsim::jaro_winkler(pattern, section.name.trim_end_matches("[]"));
+    let nearest = SECTIONS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    header(nearest.expect("the table has sections").name)
+}
+
+/// `windows` → `[windows]`, `inputs[]` → `[[inputs]]`.
+pub(crate) fn header(section: &str) -> String {
+    match section.strip_suffix("[]") {
+        Some(list) => format!("[[{list}]]"),
+        None => format!("[{section}]"),
+    }
+}
+
+/// `windows.size` → (`windows`, `size`); keys above all sections have an empty one.
+pub(crate) fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('.').unwrap_or(("", path))
+}
