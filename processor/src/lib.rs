@@ -1,5 +1,7 @@
 //! The shell around `processor-core`: Kafka in, InfluxDB out, status page and metrics.
 
+pub mod files;
+pub mod influx;
 pub mod settings;
 pub mod sink;
 pub mod status;

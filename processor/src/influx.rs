@@ -1,0 +1,27 @@
+//! InfluxDB 2.x: points to line protocol, requests, and what to do with each answer.
+//!
+//! [`InfluxSink`] is what the runtime uses; [`Client`] alone serves `processor check` and reading back.
+
+pub use self::check::{CheckLine, check};
+pub use self::client::{Client, Health, QueryError, Series, database_of};
+pub use self::config::{
+    Bucket, CONNECT_TIMEOUT, ConfigError, InfluxConfig, REQUEST_BYTES_MAX, REQUEST_LINES_MAX,
+    REQUEST_TIMEOUT, Tuning,
+};
+pub use self::line::{EMPTY_TAG, EncodeError, FINAL_BACKSLASH, Precision, encode};
+pub use self::outcome::WriteOutcome;
+pub use self::problem::Problem;
+pub use self::retry::{Pause, RealPause, Stop};
+pub use self::writer::{DeadLine, InfluxSink, OnDeadLine, QUEUE_BYTES_MAX, Remaining};
+
+mod check;
+mod client;
+mod config;
+mod isolate;
+mod latency;
+mod line;
+mod outcome;
+mod problem;
+mod queue;
+pub(crate) mod retry;
+mod writer;
