@@ -1,6 +1,38 @@
 //! The engine and the analytics: event time in, numbers out. No IO, no clock, no randomness.
+//!
+//! [`Task`] is stage 1, one per partition number: it decodes records, counts them in event-time windows, decides
+//! facts in event-time order, and hands out full values of its windows. [`Merge`] is stage 2: it adds the tasks'
+//! values of a window and hands out InfluxDB [`Point`]s. Both are state machines: what they are given decides what
+//! they hand out, to the byte. The shell performs it and commits their checkpoints once it is durable.
+//!
+//! Left out on purpose: Kafka, InfluxDB, threads, retries, and every question of when.
 
+mod analytics;
+mod checkpoint;
+mod clock;
+mod count_map;
+mod dedup;
+mod hash;
+mod interner;
+mod merge;
+mod options;
 pub mod point;
+mod reorder;
+pub mod route;
 pub mod schema;
+mod sketch;
+mod tables;
+mod task;
+mod windows;
+mod wire;
 
+pub use checkpoint::{Checkpoint, MergeCheckpoint};
+pub use clock::ReplayPoint;
+pub use merge::{Merge, MergeOutputs, MergeReport};
+pub use options::{InputOptions, Options, OptionsError};
 pub use point::{FieldValue, Point, Resolution};
+pub use sketch::Sketch;
+pub use task::{
+    DeadLetter, LateRecord, PartialRecord, Record, Task, TaskIdentity, TaskOutputs, TaskReport, TaskTotals,
+};
+pub use wire::{Freshness, WireError};

@@ -1,3 +1,5 @@
+//! What is written: points as the schema defines them.
+
 use std::sync::Arc;
 
 use events::Timestamp;

@@ -77,8 +77,11 @@ const fn same(a: &str, b: &str) -> bool {
 use FieldKind::{Float, Integer, Text};
 
 /// Requests per status; the error rate per status is `requests`/`total`.
-pub const HTTP_STATUS: Measurement =
-    Measurement { name: "http_status", tags: &["status"], fields: &[("requests", Integer), ("total", Integer)] };
+pub const HTTP_STATUS: Measurement = Measurement {
+    name: "http_status",
+    tags: &["status"],
+    fields: &[("requests", Integer), ("total", Integer)],
+};
 
 /// Requests per route, method and status.
 pub const HTTP: Measurement = Measurement {

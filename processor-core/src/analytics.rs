@@ -1,0 +1,91 @@
+//! What is computed per window. A new analytic is one file here and one line in the list below.
+//!
+//! Each analytic has three pieces: a `Window`, what a task counts for one window (mergeable, in the task's small
+//! integers); a `Partial`, the same by name, which travels to the merge; and points, made from the sum of partials.
+
+use std::sync::Arc;
+
+use events::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::point::{FieldValue, Point, Resolution};
+use crate::schema::Measurement;
+use crate::tables::Tables;
+
+pub(crate) mod first_click;
+pub(crate) mod quality;
+pub(crate) mod traffic;
+
+/// A window `[start, end)` in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+}
+
+macro_rules! analytics {
+    ($($name:ident),+ $(,)?) => {
+        /// Everything a task counts for one window.
+        #[derive(Debug, Clone, Default)]
+        pub(crate) struct WindowState {
+            $(pub(crate) $name: $name::Window,)+
+        }
+
+        impl WindowState {
+            /// Adds a part of this window: a raw window to its minute, a minute to its hour.
+            pub(crate) fn fold(&mut self, part: &Self) {
+                $(self.$name.fold(&part.$name);)+
+            }
+
+            /// The window by name, as it travels to the merge.
+            pub(crate) fn partial(&self, tables: &Tables, span: Span) -> Partial {
+                Partial { $($name: self.$name.partial(tables, span),)+ }
+            }
+
+            /// Estimated bytes held.
+            pub(crate) fn bytes(&self) -> usize {
+                0 $(+ self.$name.bytes())+
+            }
+        }
+
+        /// One task's full values of a window, by name.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        pub(crate) struct Partial {
+            $(pub(crate) $name: $name::Partial,)+
+        }
+
+        impl Partial {
+            /// Adds another task's values of the same window.
+            pub(crate) fn absorb(&mut self, other: &Self) {
+                $(self.$name.absorb(&other.$name);)+
+            }
+
+            /// The window's points.
+            pub(crate) fn points(&self, points: &mut PointMaker<'_>) {
+                $(self.$name.points(points);)+
+            }
+        }
+    };
+}
+
+analytics!(traffic, first_click, quality);
+
+/// Makes the points of one window.
+pub(crate) struct PointMaker<'a> {
+    pub(crate) resolution: Resolution,
+    pub(crate) start: i64,
+    pub(crate) out: &'a mut Vec<Point>,
+}
+
+impl PointMaker<'_> {
+    /// Adds a point at the window's start; values in the schema's order.
+    pub(crate) fn push(&mut self, of: &'static Measurement, tags: Vec<Arc<str>>, fields: Vec<FieldValue>) {
+        let time = Timestamp::from_micros(self.start);
+        self.out.push(Point::new(self.resolution, of, tags, fields, time));
+    }
+}
+
+/// A count as a field; what exceeds an `i64` has long saturated elsewhere.
+pub(crate) fn integer(count: u64) -> FieldValue {
+    FieldValue::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+}

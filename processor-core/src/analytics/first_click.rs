@@ -1,0 +1,197 @@
+//! First click per checkout: a checkout at T of user u and product p credits the earliest click of u on p in
+//! `[T − lookback, T]`.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::{PointMaker, Span, integer};
+use crate::point::FieldValue;
+use crate::schema;
+use crate::sketch::Sketch;
+use crate::tables::Tables;
+
+/// The model's tag in the measurement `attribution`.
+pub(crate) const MODEL: &str = "first_click";
+/// The campaign's tag where the credited click came by none.
+const NO_CAMPAIGN: &str = "none";
+
+/// Bytes of a kept click.
+pub(crate) const CLICK_BYTES: usize = size_of::<Click>();
+
+/// A click as kept for attribution: 16 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Click {
+    time: i64,
+    product: u32,
+    campaign: Campaign,
+}
+
+/// A campaign's slot, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Campaign(u32);
+
+impl Campaign {
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
+    pub(crate) fn slot(slot: u32) -> Self {
+        Self(slot)
+    }
+}
+
+/// One user's clicks of the lookback, in event-time order.
+#[derive(Debug, Default)]
+pub(crate) struct Clicks(VecDeque<Click>);
+
+impl Clicks {
+    /// Forgets clicks before `time`; returns how many.
+    pub(crate) fn drop_before(&mut self, time: i64) -> usize {
+        let before = self.0.len();
+        while self.0.front().is_some_and(|click| click.time < time) {
+            self.0.pop_front();
+        }
+        if self.0.is_empty() && self.0.capacity() > 0 {
+            self.0 = VecDeque::new();
+        }
+        before - self.0.len()
+    }
+
+    /// Keeps a click, dropping the oldest where there are `max` already; returns whether one was dropped.
+    pub(crate) fn push(&mut self, time: i64, product: u32, campaign: Campaign, max: usize) -> bool {
+        let full = self.0.len() >= max;
+        if full {
+            self.0.pop_front();
+        }
+        self.0.push_back(Click { time, product, campaign });
+        full
+    }
+
+    /// The earliest click on `product` not before `from`: its time and campaign.
+    pub(crate) fn first(&self, product: u32, from: i64) -> Option<(i64, Campaign)> {
+        let found = self.0.iter().find(|click| click.product == product && click.time >= from)?;
+        Some((found.time, found.campaign))
+    }
+}
+
+/// What one window's checkouts came to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Window {
+    sums: Sums,
+    campaigns: BTreeMap<Campaign, Credit>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Sums {
+    checkouts: u64,
+    attributed: u64,
+    revenue_cents: i64,
+    attributed_revenue_cents: i64,
+    /// Seconds from the credited click to the checkout.
+    lag_s: Sketch,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Credit {
+    conversions: u64,
+    revenue_cents: i64,
+}
+
+impl Window {
+    /// Counts a checkout of this window. `click` is the credited one, with the lag to it in microseconds.
+    pub(crate) fn count(&mut self, amount_cents: i64, click: Option<(i64, Campaign)>) {
+        self.sums.checkouts += 1;
+        self.sums.revenue_cents = self.sums.revenue_cents.saturating_add(amount_cents);
+        let Some((lag, campaign)) = click else { return };
+        self.sums.attributed += 1;
+        self.sums.attributed_revenue_cents = self.sums.attributed_revenue_cents.saturating_add(amount_cents);
+        self.sums.lag_s.add(lag as f64 / 1e6);
+        let credit = self.campaigns.entry(campaign).or_default();
+        credit.conversions += 1;
+        credit.revenue_cents = credit.revenue_cents.saturating_add(amount_cents);
+    }
+
+    pub(crate) fn fold(&mut self, part: &Self) {
+        self.sums.fold(&part.sums);
+        for (campaign, credit) in &part.campaigns {
+            self.campaigns.entry(*campaign).or_default().fold(*credit);
+        }
+    }
+
+    pub(crate) fn partial(&self, tables: &Tables, span: Span) -> Partial {
+        let mut campaigns: BTreeMap<String, Credit> = BTreeMap::new();
+        for (campaign, credit) in &self.campaigns {
+            let name = match *campaign {
+                Campaign::NONE => NO_CAMPAIGN,
+                Campaign(slot) => tables.campaigns.text(slot),
+            };
+            campaigns.entry(name.to_owned()).or_default().fold(*credit);
+        }
+        let active = self.sums.checkouts > 0 || tables.series.any_alive(span.start);
+        Partial { active, sums: self.sums.clone(), campaigns }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.sums.lag_s.bytes() + self.campaigns.len() * 40
+    }
+}
+
+impl Sums {
+    fn fold(&mut self, other: &Self) {
+        self.checkouts += other.checkouts;
+        self.attributed += other.attributed;
+        self.revenue_cents = self.revenue_cents.saturating_add(other.revenue_cents);
+        self.attributed_revenue_cents =
+            self.attributed_revenue_cents.saturating_add(other.attributed_revenue_cents);
+        self.lag_s.fold(&other.lag_s);
+    }
+}
+
+impl Credit {
+    fn fold(&mut self, other: Self) {
+        self.conversions += other.conversions;
+        self.revenue_cents = self.revenue_cents.saturating_add(other.revenue_cents);
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Partial {
+    /// Whether a point is due even without a checkout.
+    active: bool,
+    sums: Sums,
+    campaigns: BTreeMap<String, Credit>,
+}
+
+impl Partial {
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        self.active |= other.active;
+        self.sums.fold(&other.sums);
+        for (campaign, credit) in &other.campaigns {
+            self.campaigns.entry(campaign.clone()).or_default().fold(*credit);
+        }
+    }
+
+    pub(crate) fn points(&self, points: &mut PointMaker<'_>) {
+        for (campaign, credit) in &self.campaigns {
+            let fields = vec![
+                integer(credit.conversions),
+                FieldValue::Float(credit.conversions as f64),
+                FieldValue::Integer(credit.revenue_cents),
+            ];
+            points.push(&schema::ATTRIBUTION, vec![campaign.as_str().into(), MODEL.into()], fields);
+        }
+        if !self.active {
+            return;
+        }
+        let sums = &self.sums;
+        let fields = vec![
+            integer(sums.checkouts),
+            integer(sums.attributed),
+            integer(sums.checkouts - sums.attributed),
+            FieldValue::Integer(sums.revenue_cents),
+            FieldValue::Integer(sums.attributed_revenue_cents),
+            FieldValue::Float(sums.lag_s.quantile(0.50)),
+            FieldValue::Float(sums.lag_s.quantile(0.95)),
+        ];
+        points.push(&schema::FIRST_CLICK, vec![], fields);
+    }
+}

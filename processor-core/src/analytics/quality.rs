@@ -1,0 +1,73 @@
+//! Records that were not counted, by reason.
+//!
+//! A record that is no event has no event time, and a late one's window is closed. Both are counted in the window
+//! of the stream's present, the greatest event time seen so far.
+
+use events::Reason;
+use serde::{Deserialize, Serialize};
+
+use super::{PointMaker, Span, integer};
+use crate::schema;
+use crate::tables::Tables;
+
+/// Why a record was not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Uncounted {
+    Rejected(Reason),
+    Duplicate,
+    Late,
+}
+
+const REASONS: usize = Reason::ALL.len();
+const DUPLICATE: usize = REASONS;
+const LATE: usize = REASONS + 1;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Window {
+    counts: [u64; REASONS + 2],
+}
+
+/// The same as the window: it has no names to translate.
+pub(crate) type Partial = Window;
+
+impl Window {
+    pub(crate) fn count(&mut self, why: Uncounted) {
+        self.counts[match why {
+            Uncounted::Rejected(reason) => reason as usize,
+            Uncounted::Duplicate => DUPLICATE,
+            Uncounted::Late => LATE,
+        }] += 1;
+    }
+
+    pub(crate) fn fold(&mut self, part: &Self) {
+        for (sum, count) in self.counts.iter_mut().zip(&part.counts) {
+            *sum += count;
+        }
+    }
+
+    pub(crate) fn partial(&self, _: &Tables, _: Span) -> Partial {
+        self.clone()
+    }
+
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        self.fold(other);
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        0
+    }
+
+    pub(crate) fn points(&self, points: &mut PointMaker<'_>) {
+        for (at, &count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            points.push(&schema::QUALITY, vec![reason_name(at).into()], vec![integer(count)]);
+        }
+    }
+}
+
+fn reason_name(at: usize) -> &'static str {
+    match at {
+        DUPLICATE => "duplicate",
+        LATE => "late",
+        _ => Reason::ALL[at].name(),
+    }
+}

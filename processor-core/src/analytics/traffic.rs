@@ -1,0 +1,275 @@
+//! Requests and errors by route, method and status; latency; distinct and top users; top URLs; events by type.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use events::{Event, EventType};
+use serde::{Deserialize, Serialize};
+
+use super::{PointMaker, Span, integer};
+use crate::count_map::CountMap;
+use crate::point::FieldValue;
+use crate::route::{METHODS, method_index};
+use crate::schema;
+use crate::sketch::Sketch;
+use crate::tables::Tables;
+
+/// Ranks written for URLs and users.
+pub(crate) const TOP: usize = 20;
+/// URLs a task sends on per window. The merged top 20 is exact while no task has more URLs than this in a window;
+/// beyond it a URL can be missing only if it ranks below this in every task that saw it.
+const URL_CANDIDATES: usize = 1_000;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Window {
+    events: [u64; EventType::ALL.len()],
+    /// Requests by series number.
+    series: Vec<u64>,
+    /// By user slot: every user with an event is present, with its requests.
+    users: CountMap,
+    /// By URL slot.
+    urls: CountMap,
+    /// By route slot; boxed, as most routes of a window have none.
+    latency: Vec<Option<Box<Sketch>>>,
+}
+
+impl Window {
+    /// Counts an event of this window.
+    #[inline]
+    pub(crate) fn count(&mut self, event: &Event<'_>, user: u32, tables: &mut Tables) {
+        self.events[event.kind as usize] += 1;
+        let time = event.time.micros();
+        let Some(status) = event.http_status else {
+            self.users.add(user, 0, 0);
+            return;
+        };
+        let error = u32::from(status >= 500);
+        self.users.add(user, 1, error);
+        let (url, route) = tables.url_and_route(event.url.unwrap_or(""), time);
+        self.urls.add(url, 1, error);
+        let series = tables.series.slot(route, method_index(event.method()), status, time) as usize;
+        if series >= self.series.len() {
+            self.series.resize(series + 1, 0);
+        }
+        self.series[series] += 1;
+        if let Some(latency) = event.latency_ms {
+            self.latency(route as usize).add(latency);
+        }
+    }
+
+    #[inline]
+    fn latency(&mut self, route: usize) -> &mut Sketch {
+        if route >= self.latency.len() {
+            self.latency.resize(route + 1, None);
+        }
+        self.latency[route].get_or_insert_default()
+    }
+
+    pub(crate) fn fold(&mut self, part: &Self) {
+        for (sum, count) in self.events.iter_mut().zip(&part.events) {
+            *sum += count;
+        }
+        if self.series.len() < part.series.len() {
+            self.series.resize(part.series.len(), 0);
+        }
+        for (sum, count) in self.series.iter_mut().zip(&part.series) {
+            *sum += count;
+        }
+        self.users.fold(&part.users);
+        self.urls.fold(&part.urls);
+        for (route, sketch) in part.latency.iter().enumerate() {
+            if let Some(sketch) = sketch {
+                self.latency(route).fold(sketch);
+            }
+        }
+    }
+
+    pub(crate) fn partial(&self, tables: &Tables, span: Span) -> Partial {
+        // Series of the last hour are sent with zeros, so that rates stay exact and alert series do not vanish.
+        let series = tables
+            .series
+            .alive(span.start, span.end)
+            .map(|(slot, series)| (slot, series, self.series.get(slot as usize).copied().unwrap_or(0)))
+            .map(|(_, series, requests)| {
+                let route = tables.routes.text(series.route).to_owned();
+                (SeriesKey { route, method: series.method, status: series.status }, requests)
+            })
+            .collect();
+        let latency = self
+            .latency
+            .iter()
+            .enumerate()
+            .filter_map(|(route, sketch)| {
+                let sketch = sketch.as_deref()?;
+                Some((tables.routes.text(route as u32).to_owned(), sketch.clone()))
+            })
+            .collect();
+        let named = |counts: Vec<(u32, u32, u32)>, text: &dyn Fn(u32) -> String| {
+            counts
+                .into_iter()
+                .map(|(slot, requests, errors)| (text(slot), Count::new(requests, errors)))
+                .collect()
+        };
+        Partial {
+            events: self.events,
+            series,
+            users: self.users.len() as u64,
+            latency,
+            urls: named(greatest(&self.urls, URL_CANDIDATES, |slot| tables.urls.text(slot)), &|slot| {
+                match tables.urls.text(slot) {
+                    crate::route::OTHER => crate::route::OTHER.to_owned(),
+                    path => format!("/{path}"),
+                }
+            }),
+            top_users: named(greatest(&self.users, TOP, |slot| tables.users.text(slot)), &|slot| {
+                tables.users.text(slot).to_owned()
+            }),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let sketches: usize = self.latency.iter().flatten().map(|sketch| sketch.bytes()).sum();
+        self.series.capacity() * 8
+            + self.users.bytes()
+            + self.urls.bytes()
+            + self.latency.capacity() * 8
+            + sketches
+    }
+}
+
+/// The `n` keys with the most requests, at least one; ties go to the lesser text.
+fn greatest<'a>(counts: &CountMap, n: usize, text: impl Fn(u32) -> &'a str) -> Vec<(u32, u32, u32)> {
+    let mut all: Vec<_> = counts.iter().filter(|(_, requests, _)| *requests > 0).collect();
+    let by_rank =
+        |a: &(u32, u32, u32), b: &(u32, u32, u32)| b.1.cmp(&a.1).then_with(|| text(a.0).cmp(text(b.0)));
+    if all.len() > n {
+        all.select_nth_unstable_by(n - 1, by_rank);
+        all.truncate(n);
+    }
+    all.sort_unstable_by(by_rank);
+    all
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct SeriesKey {
+    route: String,
+    method: u8,
+    status: u16,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Count {
+    requests: u64,
+    errors: u64,
+}
+
+impl Count {
+    fn new(requests: u32, errors: u32) -> Self {
+        Self { requests: requests.into(), errors: errors.into() }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.errors += other.errors;
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Partial {
+    events: [u64; EventType::ALL.len()],
+    series: BTreeMap<SeriesKey, u64>,
+    /// Users are keyed to one partition, so distinct users add up.
+    users: u64,
+    latency: BTreeMap<String, Sketch>,
+    urls: BTreeMap<String, Count>,
+    /// For the same reason the top users of all are among the top users of each.
+    top_users: BTreeMap<String, Count>,
+}
+
+impl Partial {
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        for (sum, count) in self.events.iter_mut().zip(&other.events) {
+            *sum += count;
+        }
+        for (key, requests) in &other.series {
+            *self.series.entry(key.clone()).or_default() += requests;
+        }
+        self.users += other.users;
+        for (route, sketch) in &other.latency {
+            self.latency.entry(route.clone()).or_default().fold(sketch);
+        }
+        for (mine, theirs) in [(&mut self.urls, &other.urls), (&mut self.top_users, &other.top_users)] {
+            for (key, count) in theirs {
+                mine.entry(key.clone()).or_default().add(*count);
+            }
+        }
+    }
+
+    pub(crate) fn points(&self, points: &mut PointMaker<'_>) {
+        self.request_points(points);
+        for (kind, &count) in EventType::ALL.iter().zip(&self.events) {
+            if count > 0 {
+                points.push(&schema::EVENTS, vec![kind.name().into()], vec![integer(count)]);
+            }
+        }
+        for (route, sketch) in &self.latency {
+            if sketch.count() > 0 {
+                let fields = vec![
+                    integer(sketch.count()),
+                    FieldValue::Float(sketch.quantile(0.50)),
+                    FieldValue::Float(sketch.quantile(0.95)),
+                    FieldValue::Float(sketch.quantile(0.99)),
+                    FieldValue::Float(sketch.max()),
+                ];
+                points.push(&schema::LATENCY, vec![route.as_str().into()], fields);
+            }
+        }
+        for (of, counts) in [(&schema::URL_TOP, &self.urls), (&schema::USER_TOP, &self.top_users)] {
+            for (rank, (text, count)) in (1..=TOP).zip(ranked(counts)) {
+                let fields =
+                    vec![FieldValue::Text(text.into()), integer(count.requests), integer(count.errors)];
+                points.push(of, vec![format!("{rank:02}").into()], fields);
+            }
+        }
+    }
+
+    fn request_points(&self, points: &mut PointMaker<'_>) {
+        let mut by_status: BTreeMap<u16, u64> = BTreeMap::new();
+        let (mut total, mut errors, mut client_errors) = (0, 0, 0);
+        for (key, &requests) in &self.series {
+            let error = if key.status >= 500 { requests } else { 0 };
+            let client_error = if (400..500).contains(&key.status) { requests } else { 0 };
+            total += requests;
+            errors += error;
+            client_errors += client_error;
+            *by_status.entry(key.status).or_default() += requests;
+            let method = METHODS[usize::from(key.method).min(METHODS.len() - 1)];
+            let tags: Vec<Arc<str>> =
+                vec![method.into(), key.route.as_str().into(), key.status.to_string().into()];
+            points.push(&schema::HTTP, tags, vec![integer(requests), integer(error), integer(client_error)]);
+        }
+        for (status, requests) in by_status {
+            let fields = vec![integer(requests), integer(total)];
+            points.push(&schema::HTTP_STATUS, vec![status.to_string().into()], fields);
+        }
+        if self.series.is_empty() && self.users == 0 {
+            return;
+        }
+        let ratio = if total == 0 { 0.0 } else { errors as f64 / total as f64 };
+        let fields = vec![
+            integer(total),
+            integer(errors),
+            integer(client_errors),
+            FieldValue::Float(ratio),
+            integer(self.users),
+        ];
+        points.push(&schema::HTTP_ALL, vec![], fields);
+    }
+}
+
+/// By requests, the most first; ties go to the lesser text.
+fn ranked(counts: &BTreeMap<String, Count>) -> impl Iterator<Item = (&str, Count)> {
+    let mut all: Vec<_> = counts.iter().map(|(text, count)| (text.as_str(), *count)).collect();
+    all.sort_by_key(|(_, count)| std::cmp::Reverse(count.requests)); // stable, and the map is in text order
+    all.into_iter()
+}

@@ -1,0 +1,236 @@
+//! Stage 2: one window is the sum of its tasks' partials.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use events::Timestamp;
+
+use crate::analytics::{Partial, PointMaker};
+use crate::checkpoint::MergeCheckpoint;
+use crate::clock::NOT_BEGUN;
+use crate::options::{HOUR, MINUTE, Options};
+use crate::point::{Point, Resolution};
+use crate::wire::{Body, Freshness, Message, WireError};
+
+/// The state machine of one partition of the partials topic.
+#[derive(Debug)]
+pub struct Merge {
+    options: Arc<Options>,
+    origin: u64,
+    windows: BTreeMap<(i64, Resolution), MergeWindow>,
+    tasks: BTreeMap<u32, TaskProgress>,
+    /// How many tasks there are; unknown (0) until one has said so.
+    expected: u32,
+    /// Windows are closed as far as this watermark allows; what comes for them later is a repetition.
+    closed_through: i64,
+    next_offset: i64,
+    replay_until: i64,
+    committed_frontier: i64,
+    fresh: Vec<Freshness>,
+    repeated: u64,
+}
+
+#[derive(Debug, Default)]
+struct MergeWindow {
+    /// By task, with the offset it came at.
+    partials: BTreeMap<u32, (i64, Box<Partial>)>,
+    changed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TaskProgress {
+    watermark: i64,
+    idle: bool,
+}
+
+/// What the merge wants written.
+#[derive(Debug, Default)]
+pub struct MergeOutputs {
+    /// Full values of every window that changed.
+    pub points: Vec<Point>,
+    /// Which records these points bring up to date.
+    pub fresh: Vec<Freshness>,
+}
+
+/// A merge's size and position, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MergeReport {
+    /// Windows not yet closed.
+    pub open_windows: usize,
+    /// The start of the oldest raw one.
+    pub oldest_open: Option<Timestamp>,
+    /// The task whose watermark is the least, with that watermark.
+    pub waits_for: Option<(u32, Option<Timestamp>)>,
+    /// The minimum watermark over all tasks.
+    pub watermark: Option<Timestamp>,
+    /// Partials for windows that were closed: repetitions after a restart.
+    pub repeated: u64,
+}
+
+impl Merge {
+    /// Starts from a commit; the shell feeds messages from `checkpoint.replay_offset` on.
+    #[must_use]
+    pub fn new(options: Arc<Options>, origin: u64, checkpoint: &MergeCheckpoint) -> Self {
+        Self {
+            options,
+            origin,
+            windows: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            expected: 0,
+            closed_through: checkpoint.closed_through,
+            next_offset: checkpoint.replay_offset,
+            replay_until: checkpoint.next_offset,
+            committed_frontier: checkpoint.frontier,
+            fresh: Vec::new(),
+            repeated: 0,
+        }
+    }
+
+    /// Takes one message of the partials topic.
+    ///
+    /// # Errors
+    /// If this build cannot read it: going on would lose numbers, so the shell stops.
+    pub fn message(&mut self, offset: i64, bytes: &[u8]) -> Result<(), WireError> {
+        self.next_offset = offset + 1;
+        let replayed = offset < self.replay_until;
+        let message = Message::decode(bytes)?;
+        if message.origin != self.origin {
+            return Ok(());
+        }
+        match message.body {
+            Body::Window { resolution, start, partial } => {
+                if self.is_closed(resolution, start, self.closed_through) {
+                    self.repeated += 1;
+                    return Ok(());
+                }
+                let window = self.windows.entry((start, resolution)).or_default();
+                window.changed |= !replayed;
+                window.partials.insert(message.task, (offset, partial));
+            }
+            Body::Progress(progress) => {
+                self.expected = self.expected.max(progress.tasks);
+                let task = self
+                    .tasks
+                    .entry(message.task)
+                    .or_insert(TaskProgress { watermark: NOT_BEGUN, idle: progress.idle });
+                task.watermark = task.watermark.max(progress.watermark);
+                task.idle = progress.idle;
+                if !replayed && progress.fresh.records > 0 {
+                    self.fresh.push(progress.fresh);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands out the points of every changed window, then closes the windows that every task has passed.
+    pub fn emit(&mut self, out: &mut MergeOutputs) {
+        if self.is_replaying() {
+            return;
+        }
+        for ((start, resolution), window) in self.windows.iter_mut().filter(|(_, window)| window.changed) {
+            window.changed = false;
+            let mut sum = Partial::default();
+            window.partials.values().for_each(|(_, partial)| sum.absorb(partial));
+            sum.points(&mut PointMaker { resolution: *resolution, start: *start, out: &mut out.points });
+        }
+        out.fresh.append(&mut self.fresh);
+        let through = self.watermark();
+        if through > self.closed_through {
+            self.closed_through = through;
+            let Self { windows, options, .. } = self;
+            windows.retain(|(start, resolution), _| !is_closed(options, *resolution, *start, through));
+        }
+    }
+
+    /// The commit that holds once everything handed out so far is durable.
+    #[must_use]
+    pub fn checkpoint(&self) -> MergeCheckpoint {
+        let held =
+            self.windows.values().flat_map(|window| window.partials.values().map(|(offset, _)| *offset));
+        let next_offset = self.next_offset.max(self.replay_until);
+        MergeCheckpoint {
+            next_offset,
+            replay_offset: held.min().unwrap_or(next_offset).min(next_offset),
+            closed_through: self.closed_through,
+            frontier: self.frontier().map_or(NOT_BEGUN, Timestamp::micros),
+        }
+    }
+
+    /// The minimum watermark over the tasks that are not idle; where all are, the greatest. `None` before every
+    /// task has reported. Idle tasks take it over, so that none holds the others back.
+    #[must_use]
+    pub fn frontier(&self) -> Option<Timestamp> {
+        let frontier = if self.all_reported() {
+            let active = self.tasks.values().filter(|task| !task.idle).map(|task| task.watermark).min();
+            active.or(self.tasks.values().map(|task| task.watermark).max()).unwrap_or(NOT_BEGUN)
+        } else {
+            NOT_BEGUN
+        };
+        let frontier = frontier.max(self.committed_frontier);
+        (frontier != NOT_BEGUN).then(|| Timestamp::from_micros(frontier))
+    }
+
+    /// Whether messages are still being read that were dealt with before a restart.
+    #[must_use]
+    pub fn is_replaying(&self) -> bool {
+        self.next_offset < self.replay_until
+    }
+
+    /// The replay is over although its last offsets were not seen: they are gone from the log.
+    pub fn end_replay(&mut self) {
+        self.replay_until = self.replay_until.min(self.next_offset);
+    }
+
+    /// The next offset to read.
+    #[must_use]
+    pub fn next_offset(&self) -> i64 {
+        self.next_offset
+    }
+
+    /// Size and position.
+    #[must_use]
+    pub fn report(&self) -> MergeReport {
+        let timestamp = |micros: i64| (micros != NOT_BEGUN).then(|| Timestamp::from_micros(micros));
+        let waits_for = if self.all_reported() {
+            self.tasks.iter().min_by_key(|(_, task)| task.watermark).map(|(at, task)| (*at, task.watermark))
+        } else {
+            (0..self.expected).find(|task| !self.tasks.contains_key(task)).map(|task| (task, NOT_BEGUN))
+        };
+        MergeReport {
+            open_windows: self.windows.len(),
+            oldest_open: self
+                .windows
+                .keys()
+                .find(|(_, resolution)| *resolution == Resolution::Raw)
+                .map(|(start, _)| Timestamp::from_micros(*start)),
+            waits_for: waits_for.map(|(task, watermark)| (task, timestamp(watermark))),
+            watermark: timestamp(self.watermark()),
+            repeated: self.repeated,
+        }
+    }
+
+    fn all_reported(&self) -> bool {
+        self.expected > 0 && self.tasks.len() >= self.expected as usize
+    }
+
+    fn watermark(&self) -> i64 {
+        if !self.all_reported() {
+            return NOT_BEGUN;
+        }
+        self.tasks.values().map(|task| task.watermark).min().unwrap_or(NOT_BEGUN)
+    }
+
+    fn is_closed(&self, resolution: Resolution, start: i64, watermark: i64) -> bool {
+        is_closed(&self.options, resolution, start, watermark)
+    }
+}
+
+fn is_closed(options: &Options, resolution: Resolution, start: i64, watermark: i64) -> bool {
+    let size = match resolution {
+        Resolution::Raw => options.window_size,
+        Resolution::Minute => MINUTE,
+        Resolution::Hour => HOUR,
+    };
+    start + size + options.allowed_lateness <= watermark
+}

@@ -1,0 +1,145 @@
+use std::collections::BTreeMap;
+
+use events::EventType;
+
+/// Microseconds in a second.
+pub(crate) const SECOND: i64 = 1_000_000;
+/// Microseconds in a minute.
+pub(crate) const MINUTE: i64 = 60 * SECOND;
+/// Microseconds in an hour.
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+
+/// What the numbers mean. Durations are microseconds; [`Options::validate`] says what fits together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Length of a raw window: at least 1 s, divides 1 min.
+    pub window_size: i64,
+    /// How long past its end a window takes events.
+    pub allowed_lateness: i64,
+    /// How far event times may run behind the greatest one seen.
+    pub out_of_orderness: i64,
+    /// How far an event time may lie after the broker's timestamp.
+    pub max_future_skew: i64,
+    /// How often changed raw windows are sent on; minutes go ten times, hours sixty times less often.
+    pub emit_every: i64,
+    /// How long a caught-up input must be silent before the wall clock moves its watermark.
+    pub idle_after: i64,
+    /// Span of event time within which an `event_id` counts once.
+    pub dedup_window: i64,
+    /// How far back a checkout looks for its first click.
+    pub attribution_lookback: i64,
+    /// Whether ids in paths become `:id`.
+    pub template_routes: bool,
+    /// Routes kept apart; later ones are `__other__`.
+    pub routes_max: usize,
+    /// URLs kept apart per task; later ones are `__other__`.
+    pub urls_max: usize,
+    /// Campaigns kept apart; later ones are `__other__`.
+    pub campaigns_max: usize,
+    /// Clicks kept per user for attribution; the oldest goes first.
+    pub clicks_per_user_max: usize,
+    /// The inputs of a task, in configuration order (which breaks ties of event time).
+    pub inputs: Vec<InputOptions>,
+}
+
+/// How one input's records are read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputOptions {
+    /// The topic: for dead letters.
+    pub topic: String,
+    /// The type of records that name none.
+    pub default_type: EventType,
+    /// Their field name to ours.
+    pub fields: BTreeMap<String, String>,
+    /// Larger records are rejected as `too_large`.
+    pub max_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            window_size: 10 * SECOND,
+            allowed_lateness: MINUTE,
+            out_of_orderness: 5 * SECOND,
+            max_future_skew: MINUTE,
+            emit_every: SECOND,
+            idle_after: 10 * SECOND,
+            dedup_window: 10 * MINUTE,
+            attribution_lookback: HOUR,
+            template_routes: true,
+            routes_max: 500,
+            urls_max: 50_000,
+            campaigns_max: 100,
+            clicks_per_user_max: 10_000,
+            inputs: vec![InputOptions {
+                topic: "clickstream_events".to_owned(),
+                default_type: EventType::PageView,
+                fields: BTreeMap::new(),
+                max_bytes: 1 << 20,
+            }],
+        }
+    }
+}
+
+/// Options that contradict each other or the contract.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// Rollups need whole windows per minute.
+    #[error("the window size must be at least 1 s and divide 1 min")]
+    WindowSize,
+    /// A span is negative, or longer than state can be kept for.
+    #[error("{0} must lie between 0 and 24 h")]
+    Span(&'static str),
+    /// There is nothing to read.
+    #[error("there is no input")]
+    NoInput,
+    /// An input's field mapping is wrong.
+    #[error("input {topic}")]
+    Decoder {
+        /// The input's topic.
+        topic: String,
+        /// What is wrong with it.
+        #[source]
+        source: events::OptionsError,
+    },
+}
+
+impl Options {
+    /// Checks the bounds given at each field.
+    ///
+    /// # Errors
+    /// The first contradiction found.
+    pub fn validate(&self) -> Result<(), OptionsError> {
+        if self.window_size < SECOND || MINUTE % self.window_size != 0 {
+            return Err(OptionsError::WindowSize);
+        }
+        let spans = [
+            ("allowed_lateness", self.allowed_lateness),
+            ("out_of_orderness", self.out_of_orderness),
+            ("max_future_skew", self.max_future_skew),
+            ("emit_every", self.emit_every),
+            ("idle_after", self.idle_after),
+            // Stored as 16-bit seconds, see `dedup`.
+            ("dedup_window", self.dedup_window * 6),
+            ("attribution_lookback", self.attribution_lookback),
+        ];
+        if let Some((name, _)) = spans.iter().find(|(_, span)| !(0..=24 * HOUR).contains(span)) {
+            return Err(OptionsError::Span(name));
+        }
+        if self.inputs.is_empty() {
+            return Err(OptionsError::NoInput);
+        }
+        Ok(())
+    }
+
+    /// How long after its last event anything keyed may still be needed: an hour window, its lateness, a lookback.
+    pub(crate) fn retention(&self) -> i64 {
+        HOUR + self.lookback()
+    }
+
+    /// How far behind the watermark events may still matter to open state.
+    pub(crate) fn lookback(&self) -> i64 {
+        let keyed = self.attribution_lookback.max(self.dedup_window).max(HOUR);
+        keyed + self.allowed_lateness + self.out_of_orderness + self.window_size
+    }
+}

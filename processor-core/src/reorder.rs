@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+
+use crate::analytics::first_click::Campaign;
+use crate::options::SECOND;
+
+/// An event that keyed logic needs, in small integers: 48 bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyedEvent {
+    pub(crate) time: i64,
+    pub(crate) offset: i64,
+    pub(crate) input: u16,
+    pub(crate) kind: KeyedKind,
+    pub(crate) user: u32,
+    pub(crate) product: u32,
+    pub(crate) campaign: Campaign,
+}
+
+/// What keyed logic does with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum KeyedKind {
+    Click,
+    Checkout { amount_cents: i64 },
+}
+
+/// Holds events until the watermark has passed them, and releases them in event-time order (ties: input, offset).
+///
+/// Buckets of a second, sorted when released, so holding an event costs one push. Bounded by the events between the
+/// watermark and the greatest event time.
+#[derive(Debug, Default)]
+pub(crate) struct ReorderBuffer {
+    buckets: BTreeMap<i64, Vec<KeyedEvent>>,
+    /// The bucket of the last push, kept out of the tree.
+    open: (i64, Vec<KeyedEvent>),
+    spare: Vec<Vec<KeyedEvent>>,
+    len: usize,
+}
+
+/// Emptied buckets kept for reuse.
+const SPARE_MAX: usize = 8;
+
+impl ReorderBuffer {
+    #[inline]
+    pub(crate) fn push(&mut self, event: KeyedEvent) {
+        let bucket = event.time.div_euclid(SECOND);
+        self.len += 1;
+        if bucket != self.open.0 {
+            self.switch(bucket);
+        }
+        self.open.1.push(event);
+    }
+
+    fn switch(&mut self, bucket: i64) {
+        let next = self.buckets.remove(&bucket).unwrap_or_else(|| self.spare.pop().unwrap_or_default());
+        let (at, events) = std::mem::replace(&mut self.open, (bucket, next));
+        if events.is_empty() {
+            self.keep(events);
+        } else {
+            self.buckets.insert(at, events);
+        }
+    }
+
+    /// Releases every whole second before `watermark`, in order.
+    pub(crate) fn release(&mut self, watermark: i64, mut to: impl FnMut(KeyedEvent)) {
+        let until = watermark.div_euclid(SECOND);
+        loop {
+            let open = (!self.open.1.is_empty()).then_some(self.open.0);
+            let first = self.buckets.first_key_value().map(|(at, _)| *at);
+            let next = match (first, open) {
+                (Some(first), Some(open)) => first.min(open),
+                (Some(at), None) | (None, Some(at)) => at,
+                (None, None) => return,
+            };
+            if next >= until {
+                return;
+            }
+            let mut events = if open == Some(next) {
+                std::mem::take(&mut self.open.1)
+            } else {
+                self.buckets.remove(&next).expect("the first key is in the tree")
+            };
+            events.sort_unstable_by_key(|event| (event.time, event.input, event.offset));
+            self.len -= events.len();
+            events.drain(..).for_each(&mut to);
+            self.keep(events);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn keep(&mut self, events: Vec<KeyedEvent>) {
+        if self.spare.len() < SPARE_MAX && events.capacity() > 0 {
+            self.spare.push(events);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event(time: i64, offset: i64) -> KeyedEvent {
+        let kind = KeyedKind::Click;
+        KeyedEvent { time, offset, input: 0, kind, user: 0, product: 0, campaign: Campaign::NONE }
+    }
+
+    #[test]
+    fn nothing_at_or_after_the_watermark_is_released() {
+        let mut buffer = ReorderBuffer::default();
+        buffer.push(event(10 * SECOND, 1));
+        buffer.push(event(9 * SECOND + 5, 2));
+        let mut out = Vec::new();
+        buffer.release(10 * SECOND, |event| out.push(event.offset));
+        assert_eq!((out, buffer.len()), (vec![2], 1));
+    }
+
+    proptest! {
+        #[test]
+        fn release_equals_sorting(times in prop::collection::vec(0i64..20_000_000, 0..300), cut in 0i64..25_000_000) {
+            let mut buffer = ReorderBuffer::default();
+            for (offset, &time) in (0..).zip(&times) {
+                buffer.push(event(time, offset));
+            }
+            let mut out = Vec::new();
+            buffer.release(cut, |event| out.push((event.time, event.offset)));
+            buffer.release(i64::MAX, |event| out.push((event.time, event.offset)));
+            let mut expected: Vec<_> = times.into_iter().zip(0..).collect();
+            expected.sort_unstable();
+            prop_assert_eq!(out, expected);
+            prop_assert_eq!(buffer.len(), 0);
+        }
+    }
+}

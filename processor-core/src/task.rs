@@ -1,0 +1,656 @@
+//! Stage 1: one task per partition number of the inputs.
+
+use std::sync::Arc;
+
+use events::{Decoder, Event, EventType, Reason, Timestamp};
+
+use crate::analytics::Partial;
+use crate::analytics::first_click::Campaign;
+use crate::analytics::quality::Uncounted;
+use crate::checkpoint::Checkpoint;
+use crate::clock::{InputClock, NOT_BEGUN, ReplayPoint, ReplayPoints};
+use crate::dedup::Dedup;
+use crate::hash::fingerprint;
+use crate::options::{HOUR, Options, OptionsError};
+use crate::point::Resolution;
+use crate::reorder::{KeyedEvent, KeyedKind, ReorderBuffer};
+use crate::tables::Tables;
+use crate::windows::Windows;
+use crate::wire::{Body, Freshness, Message, Progress, merge_partition};
+
+/// One record as read from Kafka, in offset order within its input.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// The broker's or producer's timestamp, milliseconds.
+    pub timestamp_ms: i64,
+    /// The key, where there is one.
+    pub key: Option<&'a [u8]>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+/// Which task this is among which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskIdentity {
+    /// The partition number.
+    pub partition: u32,
+    /// How many partition numbers there are.
+    pub tasks: u32,
+    /// Partitions of the partials topic.
+    pub merge_partitions: u32,
+    /// Tells apart the partials of different groups and settings.
+    pub origin: u64,
+}
+
+/// The conservation law's terms since the task began: `consumed = counted + duplicates + late + rejected`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TaskTotals {
+    /// Records read, replayed ones not included.
+    pub consumed: u64,
+    /// Counted in a window.
+    pub counted: u64,
+    /// Repeats.
+    pub duplicates: u64,
+    /// Too late for their window.
+    pub late: u64,
+    /// Not events.
+    pub rejected: u64,
+    /// Of the counted: behind the watermark, so of no use for facts.
+    pub behind_watermark: u64,
+    /// Uncounted records by reason, in the order of `Reason::ALL`.
+    pub rejected_by_reason: [u64; Reason::ALL.len()],
+    /// Checkouts whose id was seen before, so counted as events but not as checkouts again.
+    pub repeated_checkouts: u64,
+    /// Clicks dropped as a user had too many.
+    pub clicks_dropped: u64,
+}
+
+/// A task's size and position, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskReport {
+    /// Event time is complete up to here; `None` before the first event.
+    pub watermark: Option<Timestamp>,
+    /// Whether every input is idle.
+    pub idle: bool,
+    /// Records still to replay.
+    pub replay_left: i64,
+    /// Open windows.
+    pub open_windows: usize,
+    /// Users with state.
+    pub users: usize,
+    /// Routes known.
+    pub routes: usize,
+    /// Clicks kept for attribution.
+    pub clicks: usize,
+    /// Ids kept for deduplication.
+    pub dedup_ids: usize,
+    /// Events waiting for the watermark.
+    pub reordering: usize,
+    /// Events whose route, URL or campaign went to `__other__`.
+    pub overflowed: u64,
+    /// Estimated bytes of state.
+    pub state_bytes: usize,
+}
+
+/// What a task wants done. Order within a list is the order of its causes.
+#[derive(Debug, Default)]
+pub struct TaskOutputs {
+    /// For the partials topic.
+    pub partials: Vec<PartialRecord>,
+    /// For the dead-letter topics.
+    pub dead_letters: Vec<DeadLetter>,
+    /// For the late topics.
+    pub late: Vec<LateRecord>,
+}
+
+impl TaskOutputs {
+    /// Nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.partials.is_empty() && self.dead_letters.is_empty() && self.late.is_empty()
+    }
+}
+
+/// A record for the partials topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialRecord {
+    /// The topic's partition.
+    pub partition: u32,
+    /// The record's value.
+    pub value: Vec<u8>,
+}
+
+/// A record that is not an event, with its original bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Index of its input.
+    pub input: usize,
+    /// Its offset.
+    pub offset: i64,
+    /// Why.
+    pub reason: Reason,
+    /// Why, for people.
+    pub detail: String,
+    /// The original key.
+    pub key: Option<Vec<u8>>,
+    /// The original value.
+    pub value: Option<Vec<u8>>,
+}
+
+/// An event whose window was closed, with its original bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LateRecord {
+    /// Index of its input.
+    pub input: usize,
+    /// Its offset.
+    pub offset: i64,
+    /// How far behind its window's close it came, for people.
+    pub detail: String,
+    /// The original key.
+    pub key: Option<Vec<u8>>,
+    /// The original value.
+    pub value: Option<Vec<u8>>,
+}
+
+/// The state machine of one partition number.
+///
+/// Its state is a function of the records and ticks it was given. It reads no clock: `now` is an input.
+#[derive(Debug)]
+pub struct Task {
+    identity: TaskIdentity,
+    options: Arc<Options>,
+    inputs: Vec<Input>,
+    state: State,
+    totals: TaskTotals,
+    /// Wall clock of the last emission of raw windows; minutes and hours follow at multiples.
+    emitted_at: [i64; 3],
+    fresh: Freshness,
+    forgotten_at: i64,
+}
+
+#[derive(Debug)]
+struct Input {
+    decoder: Decoder,
+    clock: InputClock,
+    replay_points: ReplayPoints,
+    next_offset: i64,
+    /// Records before this offset rebuild state and have no outputs.
+    replay_until: i64,
+    /// The watermark as committed, which the wall clock may have moved.
+    committed_watermark: i64,
+    dedup: Dedup,
+}
+
+/// Everything that events change.
+#[derive(Debug)]
+struct State {
+    watermark: i64,
+    windows: Windows,
+    reorder: ReorderBuffer,
+    checkouts: Dedup,
+    tables: Tables,
+}
+
+impl Task {
+    /// Starts a task from the commits of its inputs, in the order of `options.inputs`; `None` where an input has no
+    /// commit, with the first offset to be read.
+    ///
+    /// The shell then feeds records from `checkpoint.replay.offset` on.
+    ///
+    /// # Errors
+    /// If the options are not valid.
+    pub fn new(
+        options: Arc<Options>,
+        identity: TaskIdentity,
+        starts: &[Checkpoint],
+        now: Timestamp,
+    ) -> Result<Self, OptionsError> {
+        options.validate()?;
+        let inputs = options
+            .inputs
+            .iter()
+            .zip(starts)
+            .map(|(input, start)| Input::new(input, start, &options, now))
+            .collect::<Result<Vec<_>, _>>()?;
+        let state = State {
+            watermark: NOT_BEGUN,
+            windows: Windows::new(&options),
+            reorder: ReorderBuffer::default(),
+            checkouts: Dedup::new(options.attribution_lookback.min(2 * HOUR)),
+            tables: Tables::new(&options),
+        };
+        Ok(Self {
+            identity,
+            options,
+            inputs,
+            state,
+            totals: TaskTotals::default(),
+            emitted_at: [0; 3],
+            fresh: Freshness::default(),
+            forgotten_at: NOT_BEGUN,
+        })
+    }
+
+    /// Takes records of one input, in offset order.
+    pub fn records<'a>(
+        &mut self,
+        input: usize,
+        now: Timestamp,
+        records: impl IntoIterator<Item = Record<'a>>,
+        out: &mut TaskOutputs,
+    ) {
+        for record in records {
+            if record.offset < self.inputs[input].replay_until {
+                self.record(input, &record, None);
+            } else {
+                if self.inputs[input].replay_until != i64::MIN {
+                    self.end_replay(input);
+                }
+                self.totals.consumed += 1;
+                self.fresh.add(record.timestamp_ms);
+                self.record(input, &record, Some(out));
+            }
+        }
+        self.inputs[input].clock.active(now.micros());
+        self.advance(out);
+    }
+
+    #[inline]
+    fn record(&mut self, at: usize, record: &Record<'_>, out: Option<&mut TaskOutputs>) {
+        let Self { inputs, state, options, totals, .. } = self;
+        let Input { decoder, clock, replay_points, next_offset, dedup, .. } = &mut inputs[at];
+        replay_points.note(record.offset, clock.watermark);
+        *next_offset = record.offset + 1;
+        let skewed = record.timestamp_ms.saturating_mul(1_000).saturating_add(options.max_future_skew);
+        let rejection = match decoder.decode(record.value) {
+            Ok(event) if event.time.micros() <= skewed => {
+                let counted = state.event(
+                    &event,
+                    clock,
+                    dedup,
+                    at as u16,
+                    record.offset,
+                    options,
+                    totals,
+                    out.is_some(),
+                );
+                match (counted, out) {
+                    (Counted::Late { by }, Some(out)) => out.late.push(LateRecord {
+                        input: at,
+                        offset: record.offset,
+                        detail: format!(
+                            "{}.{:03} s after its window closed",
+                            by / 1_000_000,
+                            by / 1_000 % 1_000
+                        ),
+                        key: record.key.map(<[u8]>::to_vec),
+                        value: record.value.map(<[u8]>::to_vec),
+                    }),
+                    _ => return,
+                }
+                return;
+            }
+            Ok(event) => {
+                let ahead = event.time.millis().saturating_sub(record.timestamp_ms);
+                events::Rejection {
+                    reason: Reason::FutureTimestamp,
+                    detail: format!("the event time is {ahead} ms after the broker's timestamp"),
+                }
+            }
+            Err(rejection) => rejection,
+        };
+        let present = clock.present().max(state.watermark);
+        let present = if present == NOT_BEGUN { record.timestamp_ms.saturating_mul(1_000) } else { present };
+        state.windows.at(present).quality.count(Uncounted::Rejected(rejection.reason));
+        let Some(out) = out else { return };
+        totals.rejected += 1;
+        totals.rejected_by_reason[rejection.reason as usize] += 1;
+        out.dead_letters.push(DeadLetter {
+            input: at,
+            offset: record.offset,
+            reason: rejection.reason,
+            detail: rejection.detail,
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+        });
+    }
+
+    /// The wall clock moved on. `caught_up` tells for each input whether every record of its partition was read;
+    /// `frontier` is the minimum watermark over all tasks that are not idle.
+    pub fn tick(
+        &mut self,
+        now: Timestamp,
+        caught_up: &[bool],
+        frontier: Option<Timestamp>,
+        out: &mut TaskOutputs,
+    ) {
+        let frontier = frontier.map_or(NOT_BEGUN, Timestamp::micros);
+        for (at, &caught_up) in caught_up.iter().enumerate() {
+            if caught_up && self.inputs[at].replay_until != i64::MIN {
+                self.end_replay(at); // the rest of the replay is gone from the log
+            }
+            self.inputs[at].clock.tick(now.micros(), caught_up, self.options.idle_after, frontier);
+        }
+        self.advance(out);
+        if self.is_replaying() {
+            return;
+        }
+        let State { windows, tables, watermark, .. } = &mut self.state;
+        let present = self.inputs.iter().map(|input| input.clock.present()).max().unwrap_or(NOT_BEGUN);
+        if present != NOT_BEGUN && windows.is_new(present) {
+            windows.make_to(present, *watermark, tables);
+        }
+    }
+
+    /// Sends on the live values that are due, and how far the task is.
+    pub fn emit(&mut self, now: Timestamp, out: &mut TaskOutputs) {
+        if self.is_replaying() {
+            return;
+        }
+        let now = now.micros();
+        for (at, times) in [(0, 1), (1, 10), (2, 60)] {
+            // A clock that was set back must not stop the emission.
+            let elapsed = now.wrapping_sub(self.emitted_at[at]);
+            if (0..self.options.emit_every * times).contains(&elapsed) {
+                continue;
+            }
+            self.emitted_at[at] = now;
+            self.emit_resolution(Resolution::ALL[at], out);
+            if at == 0 {
+                self.report_progress(out);
+            }
+        }
+    }
+
+    /// A bounded run is over: decides what waits for the watermark and sends on everything that changed.
+    ///
+    /// Nothing is closed by this, so a later run that replays the log goes on from where this one was.
+    pub fn drain(&mut self, out: &mut TaskOutputs) {
+        (0..self.inputs.len()).for_each(|at| self.end_replay(at));
+        self.state.decide(i64::MAX, &self.options, &mut self.totals);
+        for resolution in Resolution::ALL {
+            self.emit_resolution(resolution, out);
+        }
+        self.report_progress(out);
+    }
+
+    /// The commits that hold once everything handed out so far is durable, one per input.
+    pub fn checkpoints(&mut self) -> Vec<Checkpoint> {
+        let needed = self.needed_from();
+        let out_of_orderness = self.options.out_of_orderness;
+        let of = |input: &mut Input| Checkpoint {
+            next_offset: input.next_offset.max(input.replay_until),
+            watermark: input.clock.watermark.max(input.committed_watermark),
+            replay: input.replay_points.replay_from(needed, out_of_orderness),
+        };
+        self.inputs.iter_mut().map(of).collect()
+    }
+
+    /// Totals since the start.
+    #[must_use]
+    pub fn totals(&self) -> TaskTotals {
+        self.totals
+    }
+
+    /// The next offset of an input.
+    #[must_use]
+    pub fn next_offset(&self, input: usize) -> i64 {
+        self.inputs[input].next_offset
+    }
+
+    /// Size and position.
+    #[must_use]
+    pub fn report(&self) -> TaskReport {
+        let State { watermark, windows, reorder, checkouts, tables } = &self.state;
+        let left = |input: &Input| (input.replay_until.saturating_sub(input.next_offset)).max(0);
+        TaskReport {
+            watermark: (*watermark != NOT_BEGUN).then(|| Timestamp::from_micros(*watermark)),
+            idle: self.inputs.iter().all(|input| input.clock.is_idle()),
+            replay_left: self.inputs.iter().map(left).sum(),
+            open_windows: windows.len(),
+            users: tables.users.len(),
+            routes: tables.routes.len(),
+            clicks: tables.clicks,
+            dedup_ids: self.inputs.iter().map(|input| input.dedup.len()).sum(),
+            reordering: reorder.len(),
+            overflowed: tables.overflowed,
+            state_bytes: windows.bytes()
+                + tables.bytes()
+                + self.inputs.iter().map(|input| input.dedup.bytes()).sum::<usize>()
+                + checkouts.bytes()
+                + reorder.len() * size_of::<KeyedEvent>(),
+        }
+    }
+
+    fn is_replaying(&self) -> bool {
+        self.inputs.iter().any(|input| input.replay_until != i64::MIN)
+    }
+
+    fn end_replay(&mut self, at: usize) {
+        let input = &mut self.inputs[at];
+        input.next_offset = input.next_offset.max(input.replay_until);
+        input.replay_until = i64::MIN;
+        input.clock.watermark = input.clock.watermark.max(input.committed_watermark);
+        if self.is_replaying() {
+            return;
+        }
+        // What began before the replay did is incomplete here, and was final when it was committed.
+        self.advance(&mut TaskOutputs::default());
+        let needed = self.needed_from();
+        self.state.windows.drop_before(needed);
+    }
+
+    /// No open state depends on an event earlier than this.
+    fn needed_from(&self) -> i64 {
+        let watermark = self.state.watermark;
+        if watermark == NOT_BEGUN {
+            return NOT_BEGUN;
+        }
+        let oldest_open = watermark - self.options.allowed_lateness - HOUR;
+        let hour_start = oldest_open.div_euclid(HOUR) * HOUR;
+        hour_start.min(watermark - self.options.lookback())
+    }
+
+    /// Moves the task's watermark and does what that allows: decide facts, close windows, forget.
+    fn advance(&mut self, out: &mut TaskOutputs) {
+        let active =
+            self.inputs.iter().filter(|input| !input.clock.is_idle()).map(|input| input.clock.watermark);
+        let all = self.inputs.iter().map(|input| input.clock.watermark);
+        let watermark = active.min().or(all.max()).expect("a task has an input");
+        if watermark <= self.state.watermark {
+            return;
+        }
+        self.state.watermark = watermark;
+        self.state.decide(watermark, &self.options, &mut self.totals);
+        let replaying = self.is_replaying();
+        let Self { identity, state, options, .. } = self;
+        let State { windows, tables, checkouts, .. } = state;
+        windows.close(watermark, tables, |resolution, start, partial| {
+            if !replaying {
+                out.partials.push(identity.window(resolution, start, partial));
+            }
+        });
+        if watermark - options.window_size >= self.forgotten_at {
+            self.forgotten_at = watermark;
+            checkouts.expire_before(watermark);
+            tables.forget(watermark, options.attribution_lookback);
+        }
+    }
+
+    fn emit_resolution(&mut self, resolution: Resolution, out: &mut TaskOutputs) {
+        let Self { identity, state, .. } = self;
+        let State { windows, tables, .. } = state;
+        let send =
+            |resolution, start, partial| out.partials.push(identity.window(resolution, start, partial));
+        match resolution {
+            Resolution::Raw => windows.live_raw(tables, send),
+            Resolution::Minute | Resolution::Hour => windows.live_rollups(resolution, tables, send),
+        }
+    }
+
+    fn report_progress(&mut self, out: &mut TaskOutputs) {
+        let progress = Progress {
+            tasks: self.identity.tasks,
+            watermark: self.state.watermark,
+            idle: self.inputs.iter().all(|input| input.clock.is_idle()),
+            fresh: std::mem::take(&mut self.fresh),
+        };
+        let value = self.identity.message(Body::Progress(progress));
+        let to = |partition| PartialRecord { partition, value: value.clone() };
+        out.partials.extend((0..self.identity.merge_partitions).map(to));
+    }
+}
+
+impl Input {
+    fn new(
+        options: &crate::options::InputOptions,
+        start: &Checkpoint,
+        all: &Options,
+        now: Timestamp,
+    ) -> Result<Self, OptionsError> {
+        let decoder = Decoder::new(&events::DecoderOptions {
+            default_type: options.default_type,
+            fields: options.fields.clone(),
+            max_bytes: options.max_bytes,
+        })
+        .map_err(|source| OptionsError::Decoder { topic: options.topic.clone(), source })?;
+        let ReplayPoint { offset, watermark } = start.replay;
+        Ok(Self {
+            decoder,
+            clock: InputClock::new(all.out_of_orderness, watermark, now.micros()),
+            replay_points: ReplayPoints::new(start.replay, all.window_size),
+            next_offset: offset,
+            replay_until: if offset < start.next_offset { start.next_offset } else { i64::MIN },
+            committed_watermark: start.watermark,
+            dedup: Dedup::new(all.dedup_window),
+        })
+    }
+}
+
+impl TaskIdentity {
+    fn message(&self, body: Body) -> Vec<u8> {
+        Message { origin: self.origin, task: self.partition, body }.encode()
+    }
+
+    fn window(&self, resolution: Resolution, start: i64, partial: Partial) -> PartialRecord {
+        PartialRecord {
+            partition: merge_partition(resolution, start, self.merge_partitions),
+            value: self.message(Body::Window { resolution, start, partial: Box::new(partial) }),
+        }
+    }
+}
+
+/// What became of an event.
+enum Counted {
+    InWindow,
+    Duplicate,
+    /// By how many microseconds its window had closed before.
+    Late {
+        by: i64,
+    },
+}
+
+impl State {
+    #[inline]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the hot path takes the task apart instead of borrowing it whole"
+    )]
+    fn event(
+        &mut self,
+        event: &Event<'_>,
+        clock: &mut InputClock,
+        dedup: &mut Dedup,
+        input: u16,
+        offset: i64,
+        options: &Options,
+        totals: &mut TaskTotals,
+        live: bool,
+    ) -> Counted {
+        let time = event.time.micros();
+        let watermark = clock.watermark.max(self.watermark);
+        if self.windows.is_closed(time, watermark) {
+            self.windows.at(clock.present().max(self.watermark)).quality.count(Uncounted::Late);
+            totals.late += u64::from(live);
+            let end = time - time.rem_euclid(options.window_size) + options.window_size;
+            return Counted::Late { by: watermark - end - options.allowed_lateness };
+        }
+        if self.windows.is_new(time) {
+            self.windows.make_to(time, watermark, &self.tables);
+            // What comes earlier than this is late, so no repeat of it is asked about.
+            if watermark != NOT_BEGUN {
+                dedup.expire_before(watermark - options.allowed_lateness - options.window_size);
+            }
+        }
+        if event.event_id.is_some_and(|id| dedup.is_repeat(fingerprint(id), time)) {
+            self.windows.at(time).quality.count(Uncounted::Duplicate);
+            totals.duplicates += u64::from(live);
+            return Counted::Duplicate;
+        }
+        let user = self.tables.user(event.user_id, time);
+        self.windows.at(time).traffic.count(event, user, &mut self.tables);
+        totals.counted += u64::from(live);
+        if time < watermark {
+            totals.behind_watermark += u64::from(live);
+        } else {
+            self.keep_for_facts(event, user, input, offset, totals);
+        }
+        clock.observe(time);
+        Counted::InWindow
+    }
+
+    /// Queues what keyed logic needs until the watermark has passed it.
+    #[inline]
+    fn keep_for_facts(
+        &mut self,
+        event: &Event<'_>,
+        user: u32,
+        input: u16,
+        offset: i64,
+        totals: &mut TaskTotals,
+    ) {
+        let time = event.time.micros();
+        let kind = match event.kind {
+            EventType::ProductClick => KeyedKind::Click,
+            EventType::Checkout => {
+                if event.checkout_id.is_some_and(|id| self.checkouts.is_repeat(fingerprint(id), time)) {
+                    totals.repeated_checkouts += 1;
+                    return;
+                }
+                KeyedKind::Checkout { amount_cents: event.amount_cents.unwrap_or(0) }
+            }
+            _ => return,
+        };
+        let Some(product) = event.product_id else { return };
+        let product = self.tables.product(product, time);
+        let campaign =
+            event.campaign_id.map_or(Campaign::NONE, |id| Campaign::slot(self.tables.campaign(id, time)));
+        self.reorder.push(KeyedEvent { time, offset, input, kind, user, product, campaign });
+    }
+
+    /// Decides the facts of every event before `watermark`, in event-time order.
+    fn decide(&mut self, watermark: i64, options: &Options, totals: &mut TaskTotals) {
+        let Self { reorder, tables, windows, .. } = self;
+        reorder.release(watermark, |event| {
+            let clicks = tables.users.value_mut(event.user);
+            match event.kind {
+                KeyedKind::Click => {
+                    let max = options.clicks_per_user_max;
+                    let full = clicks.push(event.time, event.product, event.campaign, max);
+                    totals.clicks_dropped += u64::from(full);
+                    tables.clicks += usize::from(!full);
+                }
+                KeyedKind::Checkout { amount_cents } => {
+                    let from = event.time - options.attribution_lookback;
+                    let dropped = clicks.drop_before(from);
+                    let first = clicks.first(event.product, from);
+                    tables.clicks -= dropped;
+                    let credited = first.map(|(clicked, campaign)| (event.time - clicked, campaign));
+                    windows.at(event.time).first_click.count(amount_cents, credited);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,228 @@
+//! The open windows of a task at its three resolutions.
+
+use std::collections::BTreeMap;
+
+use crate::analytics::{Partial, Span, WindowState};
+use crate::clock::NOT_BEGUN;
+use crate::options::{HOUR, MINUTE, Options};
+use crate::point::Resolution;
+use crate::tables::Tables;
+
+/// A raw window takes events; when it closes, it is folded into its minute, and that into its hour.
+#[derive(Debug)]
+pub(crate) struct Windows {
+    size: i64,
+    lateness: i64,
+    /// Sorted by start. Few: lateness plus out-of-orderness over the size, and what the slowest input holds open.
+    raw: Vec<Open>,
+    /// The position in `raw` that took the last event.
+    last: usize,
+    minutes: BTreeMap<i64, Open>,
+    hours: BTreeMap<i64, Open>,
+    /// Raw windows starting before this have been made, or skipped as there was nothing to say.
+    made_until: i64,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    start: i64,
+    state: WindowState,
+    /// Changed since it was last sent on.
+    changed: bool,
+}
+
+impl Windows {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            size: options.window_size,
+            lateness: options.allowed_lateness,
+            raw: Vec::new(),
+            last: 0,
+            minutes: BTreeMap::new(),
+            hours: BTreeMap::new(),
+            made_until: NOT_BEGUN,
+        }
+    }
+
+    /// Whether the window of an event at `time` is closed at `watermark`.
+    #[inline]
+    pub(crate) fn is_closed(&self, time: i64, watermark: i64) -> bool {
+        self.start_of(time) + self.size + self.lateness <= watermark
+    }
+
+    #[inline]
+    fn start_of(&self, time: i64) -> i64 {
+        time - time.rem_euclid(self.size)
+    }
+
+    /// The raw window of `time`, opened if need be and marked as changed.
+    #[inline]
+    pub(crate) fn at(&mut self, time: i64) -> &mut WindowState {
+        if let Some(open) = self.raw.get(self.last) {
+            let into = time.wrapping_sub(open.start);
+            if (0..self.size).contains(&into) {
+                let open = &mut self.raw[self.last];
+                open.changed = true;
+                return &mut open.state;
+            }
+        }
+        let start = self.start_of(time);
+        self.last = self.position(start);
+        let open = &mut self.raw[self.last];
+        open.changed = true;
+        &mut open.state
+    }
+
+    fn position(&mut self, start: i64) -> usize {
+        match self.raw.binary_search_by_key(&start, |open| open.start) {
+            Ok(at) => at,
+            Err(at) => {
+                self.raw.insert(at, Open { start, ..Open::default() });
+                at
+            }
+        }
+    }
+
+    /// Whether `time` lies past the last window made.
+    #[inline]
+    pub(crate) fn is_new(&self, time: i64) -> bool {
+        time >= self.made_until
+    }
+
+    /// Opens the windows up to the one of `present`, so that zeros are written for those without an event: as far
+    /// as there are series to write them for, an hour after the last use of any.
+    ///
+    /// To be called before the event at `present` is counted, as that makes its own series live again.
+    pub(crate) fn make_to(&mut self, present: i64, watermark: i64, tables: &Tables) {
+        let last = self.start_of(present);
+        let mut start = if self.made_until == NOT_BEGUN { last } else { self.made_until };
+        self.made_until = self.made_until.max(last + self.size);
+        while start <= last && tables.series.any_alive(start) {
+            if !self.is_closed(start, watermark) {
+                let at = self.position(start);
+                self.raw[at].changed = true;
+            }
+            start += self.size;
+        }
+        self.last = 0;
+    }
+
+    /// Closes what the watermark has passed, the finest first, and hands on what changed since it was last sent.
+    pub(crate) fn close(
+        &mut self,
+        watermark: i64,
+        tables: &Tables,
+        mut out: impl FnMut(Resolution, i64, Partial),
+    ) {
+        let closed = |start: i64, size: i64| start + size + self.lateness <= watermark;
+        let done = self.raw.iter().take_while(|open| closed(open.start, self.size)).count();
+        if done == 0 {
+            return;
+        }
+        for open in self.raw.drain(..done) {
+            if open.changed {
+                out(Resolution::Raw, open.start, open.state.partial(tables, span(open.start, self.size)));
+            }
+            fold_into(&mut self.minutes, MINUTE, &open);
+        }
+        self.last = 0;
+        while let Some(entry) = self.minutes.first_entry().filter(|entry| closed(*entry.key(), MINUTE)) {
+            let open = entry.remove();
+            if open.changed {
+                out(Resolution::Minute, open.start, open.state.partial(tables, span(open.start, MINUTE)));
+            }
+            fold_into(&mut self.hours, HOUR, &open);
+        }
+        while let Some(entry) = self.hours.first_entry().filter(|entry| closed(*entry.key(), HOUR)) {
+            let open = entry.remove();
+            if open.changed {
+                out(Resolution::Hour, open.start, open.state.partial(tables, span(open.start, HOUR)));
+            }
+        }
+    }
+
+    /// Hands on the live values of the changed raw windows.
+    pub(crate) fn live_raw(&mut self, tables: &Tables, mut out: impl FnMut(Resolution, i64, Partial)) {
+        for open in self.raw.iter_mut().filter(|open| open.changed) {
+            open.changed = false;
+            out(Resolution::Raw, open.start, open.state.partial(tables, span(open.start, self.size)));
+            // Its minute and hour now differ from what was sent of them.
+            mark(&mut self.minutes, open.start, MINUTE);
+            mark(&mut self.hours, open.start, HOUR);
+        }
+    }
+
+    /// Hands on the live values of the changed rollups of a resolution.
+    pub(crate) fn live_rollups(
+        &mut self,
+        resolution: Resolution,
+        tables: &Tables,
+        mut out: impl FnMut(Resolution, i64, Partial),
+    ) {
+        let (rollups, size) = match resolution {
+            Resolution::Hour => (&mut self.hours, HOUR),
+            Resolution::Raw | Resolution::Minute => (&mut self.minutes, MINUTE),
+        };
+        let mut changed = Vec::new();
+        for (start, open) in rollups.iter_mut().filter(|(_, open)| open.changed) {
+            open.changed = false;
+            changed.push(*start);
+        }
+        for start in changed {
+            out(resolution, start, self.rolled_up(resolution, start).partial(tables, span(start, size)));
+        }
+    }
+
+    /// A rollup's state as of now: what was folded into it and what is still open below it.
+    fn rolled_up(&self, resolution: Resolution, start: i64) -> WindowState {
+        let (size, folded) = match resolution {
+            Resolution::Hour => (HOUR, &self.hours),
+            Resolution::Raw | Resolution::Minute => (MINUTE, &self.minutes),
+        };
+        let mut state = folded.get(&start).map(|open| open.state.clone()).unwrap_or_default();
+        if resolution == Resolution::Hour {
+            for (_, minute) in self.minutes.range(start..start + size) {
+                state.fold(&minute.state);
+            }
+        }
+        for open in self.raw.iter().filter(|open| (start..start + size).contains(&open.start)) {
+            state.fold(&open.state);
+        }
+        state
+    }
+
+    /// Drops what began before `start`: after a replay, windows whose beginning it did not see.
+    pub(crate) fn drop_before(&mut self, start: i64) {
+        self.raw.retain(|open| open.start >= start);
+        self.minutes.retain(|at, _| *at >= start);
+        self.hours.retain(|at, _| *at >= start);
+        self.last = 0;
+    }
+
+    /// Open windows over all resolutions.
+    pub(crate) fn len(&self) -> usize {
+        self.raw.len() + self.minutes.len() + self.hours.len()
+    }
+
+    /// Estimated bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        let rollups = self.minutes.values().chain(self.hours.values());
+        self.raw.iter().chain(rollups).map(|open| open.state.bytes()).sum()
+    }
+}
+
+fn span(start: i64, size: i64) -> Span {
+    Span { start, end: start + size }
+}
+
+fn fold_into(rollups: &mut BTreeMap<i64, Open>, size: i64, part: &Open) {
+    let start = part.start - part.start.rem_euclid(size);
+    let rollup = rollups.entry(start).or_insert_with(|| Open { start, ..Open::default() });
+    rollup.changed |= part.changed;
+    rollup.state.fold(&part.state);
+}
+
+fn mark(rollups: &mut BTreeMap<i64, Open>, of: i64, size: i64) {
+    let start = of - of.rem_euclid(size);
+    rollups.entry(start).or_insert_with(|| Open { start, ..Open::default() }).changed = true;
+}

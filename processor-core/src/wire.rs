@@ -1,0 +1,93 @@
+//! What tasks send to the merge through the partials topic: versioned, self-contained messages.
+
+use serde::{Deserialize, Serialize};
+
+use crate::analytics::Partial;
+use crate::point::Resolution;
+
+/// The first byte of every message; changed with the format.
+const VERSION: u8 = 1;
+
+/// One message of the partials topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Message {
+    /// Tells apart the results of different groups and settings that share a topic.
+    pub(crate) origin: u64,
+    /// The task's partition number.
+    pub(crate) task: u32,
+    pub(crate) body: Body,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Body {
+    /// The task's full values of a window; replaces what it sent before.
+    Window { resolution: Resolution, start: i64, partial: Box<Partial> },
+    /// Sent to every partition of the topic, after the windows it speaks of.
+    Progress(Progress),
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// How many tasks there are.
+    pub(crate) tasks: u32,
+    pub(crate) watermark: i64,
+    pub(crate) idle: bool,
+    pub(crate) fresh: Freshness,
+}
+
+/// The records that went into what was sent since the last progress, by broker timestamp in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freshness {
+    /// How many.
+    pub records: u64,
+    /// The oldest one's timestamp.
+    pub oldest_ms: i64,
+    /// The sum of all, for the mean.
+    pub sum_ms: i128,
+}
+
+impl Freshness {
+    pub(crate) fn add(&mut self, timestamp_ms: i64) {
+        self.oldest_ms = if self.records == 0 { timestamp_ms } else { self.oldest_ms.min(timestamp_ms) };
+        self.records += 1;
+        self.sum_ms += i128::from(timestamp_ms);
+    }
+
+    /// The mean timestamp, milliseconds.
+    #[must_use]
+    pub fn mean_ms(&self) -> i64 {
+        if self.records == 0 { 0 } else { (self.sum_ms / i128::from(self.records)) as i64 }
+    }
+}
+
+/// A message that this build cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Written by another version of Clickpulse.
+    #[error("the message has format version {0}, this build reads version {VERSION}")]
+    Version(u8),
+    /// Empty or damaged.
+    #[error("the message is damaged")]
+    Damaged,
+}
+
+impl Message {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![VERSION]).expect("plain data in memory always encodes")
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        match bytes {
+            [VERSION, body @ ..] => postcard::from_bytes(body).map_err(|_| WireError::Damaged),
+            [version, ..] => Err(WireError::Version(*version)),
+            [] => Err(WireError::Damaged),
+        }
+    }
+}
+
+/// The partition of the partials topic that a window's partials go to, of `partitions`.
+pub(crate) fn merge_partition(resolution: Resolution, start: i64, partitions: u32) -> u32 {
+    let mixed = (start / 1_000_000).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64) as u64;
+    ((mixed >> 33) as u32).wrapping_add(resolution as u32) % partitions.max(1)
+}
