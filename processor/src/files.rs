@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use processor_core::{Point, Resolution};
 use tracing::{error, info};
 
-use crate::influx::retry::{Backoff, FailureLog, random_seed};
-use crate::influx::{Pause, Precision, RealPause, Remaining, Stop, encode};
+use crate::influx::retry::{Backoff, FailureLog, Pause, RealPause, Stop, random_seed};
+use crate::influx::{Precision, Remaining, encode};
 use crate::sink::{PointBatch, PointSink, SinkStatus};
 
 mod json;

@@ -11,7 +11,6 @@ pub use self::config::{
 pub use self::line::{EMPTY_TAG, EncodeError, FINAL_BACKSLASH, Precision, encode};
 pub use self::outcome::WriteOutcome;
 pub use self::problem::Problem;
-pub use self::retry::{Pause, RealPause, Stop};
 pub use self::writer::{DeadLine, InfluxSink, OnDeadLine, QUEUE_BYTES_MAX, Remaining};
 
 mod check;
@@ -23,5 +22,5 @@ mod line;
 mod outcome;
 mod problem;
 mod queue;
-pub(crate) mod retry;
+pub mod retry;
 mod writer;
