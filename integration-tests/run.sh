@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# The tests on real services, from nothing: installs Kafka, InfluxDB, docker compose's parser and Chromium where they are
+# missing (minutes, once; kept in ${CLICKPULSE_CACHE:-~/.cache/clickpulse}), builds the programs, runs the tests.
+#
+#   integration-tests/run.sh                          everything
+#   integration-tests/run.sh --test truth             one file
+#   integration-tests/run.sh --test outage -- --nocapture
+#
+# Servers that run already are used where these are set (tests that have to stop a server still start their own):
+#   CLICKPULSE_TEST_KAFKA         brokers, host:port[,host:port]
+#   CLICKPULSE_TEST_INFLUX        http://host:port, with
+#   CLICKPULSE_TEST_INFLUX_TOKEN  a token that may create buckets and tokens, and
+#   CLICKPULSE_TEST_INFLUX_ORG    an organisation
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Jobs get process groups of their own, so that nothing a test started can outlive this script.
+set -m
+jobs_started=()
+finish() {
+    for pid in "${jobs_started[@]}"; do
+        kill -KILL -- "-$pid" 2>/dev/null || true
+    done
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+installers=()
+for name in kafka influxdb compose chromium; do
+    "integration-tests/install/$name.sh" >/dev/null &
+    installers+=("$!:$name")
+    jobs_started+=("$!")
+done
+
+cargo build --release -p processor -p producer -p demo
+cargo test -p integration-tests --no-run
+
+for installer in "${installers[@]}"; do
+    wait "${installer%%:*}" || {
+        echo "integration-tests/install/${installer#*:}.sh failed" >&2
+        exit 1
+    }
+done
+
+# One test at a time: each has its own servers, and the machine may have two cores.
+arguments=("$@")
+case " $* " in *" -- "*) ;; *) arguments+=(--) ;; esac
+cargo test -p integration-tests --no-fail-fast "${arguments[@]}" --test-threads=1 </dev/null &
+jobs_started+=("$!")
+wait "$!"
