@@ -2,6 +2,9 @@
 
 pub mod files;
 pub mod influx;
+pub mod live;
+pub mod metrics;
 pub mod settings;
 pub mod sink;
 pub mod status;
+pub mod web;

@@ -29,7 +29,13 @@ impl Totals {
     /// Whether nothing was lost on the way.
     #[must_use]
     pub const fn conserved(&self) -> bool {
-        self.consumed == self.counted + self.duplicates + self.late + self.rejected
+        self.unaccounted() == 0
+    }
+
+    /// Consumed records that are in no other term: more than 0 is a loss, less a double count.
+    #[must_use]
+    pub const fn unaccounted(&self) -> i64 {
+        self.consumed.wrapping_sub(self.counted + self.duplicates + self.late + self.rejected).cast_signed()
     }
 }
 

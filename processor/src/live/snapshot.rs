@@ -1,0 +1,447 @@
+//! What the page is given.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::State;
+use super::window::{Http, Latency, Top, Window};
+
+/// The span "recent" numbers are over, milliseconds.
+const RECENT_MS: i64 = 60_000;
+/// Routes in an answer, those with the most requests.
+const ROUTES_SHOWN_MAX: usize = 100;
+/// An open window younger than this says nothing about a rate.
+const YOUNGEST_RATE_MS: i64 = 1_000;
+
+/// The two clocks a snapshot is taken by.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Wall clock, milliseconds since the epoch; only used for the rate of a window that is still filling.
+    pub now_ms: i64,
+    /// The merge's watermark: windows that end at or before it are complete. `None`: not known yet.
+    pub watermark_ms: Option<i64>,
+}
+
+/// The main numbers, ready to be drawn.
+#[derive(Debug, Serialize)]
+pub struct Snapshot {
+    /// Length of a window.
+    pub window_ms: i64,
+    /// As given.
+    pub watermark_ms: Option<i64>,
+    /// Oldest first.
+    pub windows: Vec<WindowRow>,
+    /// The last minute of complete windows.
+    pub recent: Recent,
+    /// Over the last minute, the busiest first; at most 100.
+    pub routes: Vec<RouteRow>,
+    /// Routes there are, shown or not.
+    pub routes_known: usize,
+    /// Of the latest complete window, by rank.
+    pub urls: Vec<TopRow>,
+    /// Of the latest complete window, by rank.
+    pub users: Vec<TopRow>,
+    /// Over all windows held.
+    pub first_click: FirstClickTotals,
+    /// Events per second by type, over the last minute.
+    pub events_per_s: BTreeMap<Arc<str>, f64>,
+    /// Records that were not counted, by reason, over all windows held.
+    pub quality: BTreeMap<Arc<str>, u64>,
+    /// Oldest first.
+    pub annotations: Vec<AnnotationRow>,
+    /// Points left out because a bound of this store was reached: the page is then incomplete, the sink is not.
+    pub omitted_points: u64,
+}
+
+/// One window of the charts.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct WindowRow {
+    /// Start of the window, milliseconds since the epoch.
+    pub start_ms: i64,
+    /// Whether it can still grow; its rate is then an estimate.
+    pub open: bool,
+    /// What the counts are to be divided by for a rate: the window's length, or what has passed of it.
+    pub seconds: f64,
+    /// All requests.
+    pub requests: u64,
+    /// With a status of 500 and above.
+    pub errors: u64,
+    /// With a status from 400 to 499.
+    pub client_errors: u64,
+    /// Distinct users.
+    pub users: u64,
+    /// Requests by status.
+    pub by_status: BTreeMap<Arc<str>, u64>,
+    /// Checkouts decided.
+    pub checkouts: u64,
+    /// Of these, credited to a first click.
+    pub attributed: u64,
+    /// The route with the highest p95.
+    pub worst_route: Option<Arc<str>>,
+    /// That p95.
+    pub worst_p95_ms: Option<f64>,
+}
+
+/// The last minute of complete windows; before there is one, what the open windows hold.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub struct Recent {
+    /// Inclusive, milliseconds since the epoch.
+    pub from_ms: i64,
+    /// Exclusive.
+    pub to_ms: i64,
+    /// False while there is no complete window.
+    pub complete: bool,
+    /// Requests.
+    pub requests: u64,
+    /// Requests divided by the time the windows span.
+    pub requests_per_s: f64,
+    /// Requests with a status of 500 and above, divided by all; 0 without requests.
+    pub error_ratio: f64,
+    /// The same for 400 to 499.
+    pub client_error_ratio: f64,
+    /// Distinct users of the latest of these windows (they do not add up over windows).
+    pub users: u64,
+    /// The route with the highest p95 in the latest of these windows.
+    pub worst_route: Option<Arc<str>>,
+    /// That p95.
+    pub worst_p95_ms: Option<f64>,
+}
+
+/// One route. Counts are over the last minute, latencies of the latest complete window.
+#[derive(Debug, Serialize)]
+pub struct RouteRow {
+    /// The template.
+    pub route: Arc<str>,
+    /// Methods seen.
+    pub methods: Vec<Arc<str>>,
+    /// Requests.
+    pub requests: u64,
+    /// Requests per second.
+    pub requests_per_s: f64,
+    /// Status of 500 and above, divided by all.
+    pub error_ratio: f64,
+    /// Status of 400 to 499, divided by all.
+    pub client_error_ratio: f64,
+    /// Requests with a latency in the latest complete window.
+    pub latency_count: u64,
+    /// Median.
+    pub p50_ms: f64,
+    /// 95th percentile.
+    pub p95_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
+    /// Slowest.
+    pub max_ms: f64,
+    /// Error ratio per window, oldest first, `None` where the route had no requests.
+    pub error_history: Vec<Option<f64>>,
+}
+
+/// A URL or a user.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct TopRow {
+    /// The URL or the user's id.
+    pub text: Arc<str>,
+    /// Requests.
+    pub requests: u64,
+    /// Of these, with a status of 500 and above.
+    pub errors: u64,
+}
+
+/// Checkouts and what they are credited to, over all windows held.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub struct FirstClickTotals {
+    /// Start of the oldest window held.
+    pub from_ms: Option<i64>,
+    /// Decided checkouts.
+    pub checkouts: u64,
+    /// Credited to a first click.
+    pub attributed: u64,
+    /// Without a click in the lookback.
+    pub unattributed: u64,
+    /// Of all checkouts.
+    pub revenue_cents: i64,
+    /// Of the attributed ones.
+    pub attributed_revenue_cents: i64,
+    /// From the first click to the checkout, of the latest window with an attributed one.
+    pub lag_p50_s: f64,
+    /// The same, 95th percentile.
+    pub lag_p95_s: f64,
+    /// By campaign and model, the highest revenue first.
+    pub campaigns: Vec<CampaignRow>,
+}
+
+/// What a campaign is credited with.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct CampaignRow {
+    /// The campaign, or the merge's name for clicks without one.
+    pub campaign: Arc<str>,
+    /// The attribution model.
+    pub model: Arc<str>,
+    /// Conversions.
+    pub conversions: u64,
+    /// Credit; equals the conversions where a model gives all of it to one click.
+    pub credit: f64,
+    /// Revenue.
+    pub revenue_cents: i64,
+}
+
+/// Something that happened, to be drawn over the charts.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct AnnotationRow {
+    /// Start, milliseconds since the epoch.
+    pub start_ms: i64,
+    /// End.
+    pub end_ms: i64,
+    /// `error-spike` and the like.
+    pub kind: Arc<str>,
+    /// One line.
+    pub title: Arc<str>,
+    /// More about it.
+    pub text: Arc<str>,
+}
+
+pub(super) fn take(state: &State, size_ms: i64, moment: Moment) -> Snapshot {
+    let newest = state.windows.last_key_value().map(|(start, _)| *start);
+    // Without a watermark only the newest window is known to be still filling.
+    let complete_until = moment.watermark_ms.or(newest).unwrap_or(i64::MIN);
+    let span = RecentSpan::choose(state, size_ms, complete_until, moment.now_ms);
+    let (routes, routes_known) = routes(state, &span);
+    let latest = span.latest.and_then(|start| state.windows.get(&start));
+    Snapshot {
+        window_ms: size_ms,
+        watermark_ms: moment.watermark_ms,
+        windows: window_rows(state, size_ms, complete_until, moment.now_ms),
+        recent: recent(state, &span, latest),
+        routes,
+        routes_known,
+        urls: latest.map(|window| top_rows(&window.urls)).unwrap_or_default(),
+        users: latest.map(|window| top_rows(&window.users)).unwrap_or_default(),
+        first_click: first_click(state),
+        events_per_s: events_per_s(state, &span),
+        quality: summed(state, |window| &window.quality),
+        annotations: annotations(state),
+        omitted_points: state.omitted_points,
+    }
+}
+
+/// The windows behind the "last minute" numbers.
+struct RecentSpan {
+    from_ms: i64,
+    /// Exclusive: no window starts at or after it.
+    to_ms: i64,
+    seconds: f64,
+    complete: bool,
+    latest: Option<i64>,
+}
+
+impl RecentSpan {
+    /// The last minute before `complete_until`; while no window is complete, everything there is.
+    fn choose(state: &State, size_ms: i64, complete_until: i64, now_ms: i64) -> Self {
+        let last_complete = state.windows.range(..=complete_until.saturating_sub(size_ms)).next_back();
+        let latest = last_complete.or_else(|| state.windows.last_key_value()).map(|(start, _)| *start);
+        let complete = last_complete.is_some();
+        let Some(latest_start) = latest else {
+            return Self { from_ms: 0, to_ms: 0, seconds: 0.0, complete, latest };
+        };
+        let to_ms = latest_start + size_ms;
+        let oldest = state.windows.first_key_value().map_or(latest_start, |(start, _)| *start);
+        let from_ms = (to_ms - RECENT_MS.max(size_ms)).max(oldest);
+        let until =
+            if complete { to_ms } else { now_ms.clamp(from_ms + YOUNGEST_RATE_MS.min(size_ms), to_ms) };
+        Self { from_ms, to_ms, seconds: (until - from_ms) as f64 / 1_000.0, complete, latest }
+    }
+
+    fn windows<'a>(&self, state: &'a State) -> impl Iterator<Item = &'a Window> {
+        state.windows.range(self.from_ms..self.to_ms).map(|(_, window)| window)
+    }
+
+    fn per_second(&self, count: u64) -> f64 {
+        if self.seconds > 0.0 { count as f64 / self.seconds } else { 0.0 }
+    }
+}
+
+fn window_rows(state: &State, size_ms: i64, complete_until: i64, now_ms: i64) -> Vec<WindowRow> {
+    let row = |(start, window): (&i64, &Window)| {
+        let end = start + size_ms;
+        let open = end > complete_until;
+        let passed =
+            if open { (now_ms - start).clamp(YOUNGEST_RATE_MS.min(size_ms), size_ms) } else { size_ms };
+        let worst = window.worst_route();
+        WindowRow {
+            start_ms: *start,
+            open,
+            seconds: passed as f64 / 1_000.0,
+            requests: window.all.requests,
+            errors: window.all.errors,
+            client_errors: window.all.client_errors,
+            users: window.all.users,
+            by_status: window.by_status.clone(),
+            checkouts: window.first_click.checkouts,
+            attributed: window.first_click.attributed,
+            worst_p95_ms: worst.as_ref().map(|(_, p95_ms)| *p95_ms),
+            worst_route: worst.map(|(route, _)| route),
+        }
+    };
+    state.windows.iter().map(row).collect()
+}
+
+fn recent(state: &State, span: &RecentSpan, latest: Option<&Window>) -> Recent {
+    let (mut requests, mut errors, mut client_errors) = (0, 0, 0);
+    for window in span.windows(state) {
+        requests += window.all.requests;
+        errors += window.all.errors;
+        client_errors += window.all.client_errors;
+    }
+    let worst = latest.and_then(Window::worst_route);
+    Recent {
+        from_ms: span.from_ms,
+        to_ms: span.to_ms,
+        complete: span.complete,
+        requests,
+        requests_per_s: span.per_second(requests),
+        error_ratio: ratio(errors, requests),
+        client_error_ratio: ratio(client_errors, requests),
+        users: latest.map_or(0, |window| window.all.users),
+        worst_p95_ms: worst.as_ref().map(|(_, p95_ms)| *p95_ms),
+        worst_route: worst.map(|(route, _)| route),
+    }
+}
+
+fn routes(state: &State, span: &RecentSpan) -> (Vec<RouteRow>, usize) {
+    let mut totals: BTreeMap<&Arc<str>, (Http, BTreeSet<&Arc<str>>)> = BTreeMap::new();
+    for window in span.windows(state) {
+        for ((route, method, _), http) in &window.http {
+            let (total, methods) = totals.entry(route).or_default();
+            add(total, *http);
+            methods.insert(method);
+        }
+    }
+    let known = totals.len();
+    let mut totals: Vec<_> = totals.into_iter().collect();
+    totals.sort_by(|a, b| b.1.0.requests.cmp(&a.1.0.requests).then_with(|| a.0.cmp(b.0)));
+    totals.truncate(ROUTES_SHOWN_MAX);
+    let latest = span.latest.and_then(|start| state.windows.get(&start));
+    let row = |(route, (total, methods)): (&Arc<str>, (Http, BTreeSet<&Arc<str>>))| {
+        let latency = latest.and_then(|window| window.latency.get(route)).copied();
+        let Latency { count, p50_ms, p95_ms, p99_ms, max_ms } = latency.unwrap_or_default();
+        RouteRow {
+            route: Arc::clone(route),
+            methods: methods.into_iter().map(Arc::clone).collect(),
+            requests: total.requests,
+            requests_per_s: span.per_second(total.requests),
+            error_ratio: ratio(total.errors, total.requests),
+            client_error_ratio: ratio(total.client_errors, total.requests),
+            latency_count: count,
+            p50_ms,
+            p95_ms,
+            p99_ms,
+            max_ms,
+            error_history: error_history(state, span, route),
+        }
+    };
+    (totals.into_iter().map(row).collect(), known)
+}
+
+fn error_history(state: &State, span: &RecentSpan, route: &Arc<str>) -> Vec<Option<f64>> {
+    let detailed = state.windows.range(..span.to_ms).rev().take(super::DETAIL_WINDOWS_MAX);
+    let mut history: Vec<_> = detailed
+        .map(|(_, window)| {
+            let mut total = Http::default();
+            let of_route = window.http.range((Arc::clone(route), Arc::from(""), Arc::from(""))..);
+            for (_, http) in of_route.take_while(|((other, _, _), _)| other == route) {
+                add(&mut total, *http);
+            }
+            (total.requests > 0).then(|| ratio(total.errors, total.requests))
+        })
+        .collect();
+    history.reverse();
+    history
+}
+
+fn first_click(state: &State) -> FirstClickTotals {
+    let mut totals = FirstClickTotals {
+        from_ms: state.windows.first_key_value().map(|(start, _)| *start),
+        ..FirstClickTotals::default()
+    };
+    let mut campaigns: BTreeMap<&(Arc<str>, Arc<str>), CampaignRow> = BTreeMap::new();
+    for window in state.windows.values() {
+        let of_window = window.first_click;
+        totals.checkouts += of_window.checkouts;
+        totals.attributed += of_window.attributed;
+        totals.unattributed += of_window.unattributed;
+        totals.revenue_cents += of_window.revenue_cents;
+        totals.attributed_revenue_cents += of_window.attributed_revenue_cents;
+        if of_window.attributed > 0 {
+            (totals.lag_p50_s, totals.lag_p95_s) = (of_window.lag_p50_s, of_window.lag_p95_s);
+        }
+        for (key, credit) in &window.credit {
+            let (campaign, model) = key;
+            let row = campaigns.entry(key).or_insert_with(|| CampaignRow {
+                campaign: Arc::clone(campaign),
+                model: Arc::clone(model),
+                conversions: 0,
+                credit: 0.0,
+                revenue_cents: 0,
+            });
+            row.conversions += credit.conversions;
+            row.credit += credit.credit;
+            row.revenue_cents += credit.revenue_cents;
+        }
+    }
+    totals.campaigns = campaigns.into_values().collect();
+    totals.campaigns.sort_by(|a, b| {
+        b.revenue_cents
+            .cmp(&a.revenue_cents)
+            .then(b.conversions.cmp(&a.conversions))
+            .then(a.campaign.cmp(&b.campaign))
+    });
+    totals
+}
+
+fn events_per_s(state: &State, span: &RecentSpan) -> BTreeMap<Arc<str>, f64> {
+    let mut counts: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+    for window in span.windows(state) {
+        for (event_type, count) in &window.events {
+            *counts.entry(Arc::clone(event_type)).or_default() += count;
+        }
+    }
+    counts.into_iter().map(|(event_type, count)| (event_type, span.per_second(count))).collect()
+}
+
+fn summed(state: &State, of: impl Fn(&Window) -> &BTreeMap<Arc<str>, u64>) -> BTreeMap<Arc<str>, u64> {
+    let mut sums: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+    for (key, count) in state.windows.values().flat_map(of) {
+        *sums.entry(Arc::clone(key)).or_default() += count;
+    }
+    sums
+}
+
+fn annotations(state: &State) -> Vec<AnnotationRow> {
+    let rows = state.annotations.iter().map(|((start_ms, kind, title), text)| AnnotationRow {
+        start_ms: *start_ms,
+        end_ms: text.end_ms,
+        kind: Arc::clone(kind),
+        title: Arc::clone(title),
+        text: Arc::clone(&text.text),
+    });
+    rows.collect()
+}
+
+fn top_rows(ranks: &BTreeMap<Arc<str>, Top>) -> Vec<TopRow> {
+    // A rank that is no longer held by anyone is written as zero.
+    let held = ranks.values().filter(|top| top.requests > 0);
+    held.map(|top| TopRow { text: Arc::clone(&top.text), requests: top.requests, errors: top.errors })
+        .collect()
+}
+
+fn add(total: &mut Http, http: Http) {
+    total.requests += http.requests;
+    total.errors += http.errors;
+    total.client_errors += http.client_errors;
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}

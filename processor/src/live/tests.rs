@@ -1,0 +1,239 @@
+use super::*;
+
+use events::Timestamp;
+use processor_core::schema::Measurement;
+
+const SIZE: Duration = Duration::from_secs(10);
+/// A window boundary.
+const T0: i64 = 1_755_720_000_000;
+
+#[test]
+fn a_newer_point_of_the_same_series_and_window_replaces_the_older() {
+    let live = Live::new(SIZE);
+    live.observe(&[
+        http("/cart", "500", T0, 40, 40, 0),
+        http("/cart", "200", T0, 60, 0, 0),
+        all(T0, 100, 40),
+    ]);
+    live.observe(&[
+        http("/cart", "500", T0, 50, 50, 0),
+        http("/cart", "200", T0, 150, 0, 0),
+        all(T0, 200, 50),
+    ]);
+
+    let snapshot = live.snapshot(complete());
+    assert_eq!(snapshot.recent.requests, 200);
+    assert!((snapshot.recent.error_ratio - 0.25).abs() < 1e-12);
+    assert_eq!(snapshot.routes.len(), 1);
+    assert_eq!(snapshot.routes[0].requests, 200);
+    assert!((snapshot.routes[0].error_ratio - 0.25).abs() < 1e-12);
+    assert_eq!(snapshot.routes[0].error_history, [Some(0.25)]);
+}
+
+#[test]
+fn the_recent_numbers_are_the_last_minute_of_complete_windows() {
+    let live = Live::new(SIZE);
+    for i in 0..10 {
+        live.observe(&[all(T0 + i * 10_000, 100 * (i as u64 + 1), 10)]);
+    }
+    // The watermark stands in the tenth window: nine are complete, the last six of them count.
+    let snapshot = live.snapshot(Moment { now_ms: T0 + 99_000, watermark_ms: Some(T0 + 94_000) });
+    assert_eq!((snapshot.recent.from_ms, snapshot.recent.to_ms), (T0 + 30_000, T0 + 90_000));
+    assert_eq!(snapshot.recent.requests, 400 + 500 + 600 + 700 + 800 + 900);
+    assert!((snapshot.recent.requests_per_s - 65.0).abs() < 1e-12);
+    assert!(snapshot.recent.complete);
+    assert!(snapshot.windows[..9].iter().all(|window| !window.open));
+    let last = &snapshot.windows[9];
+    assert!(last.open);
+    assert!((last.seconds - 9.0).abs() < 1e-12, "an open window's rate is over the time that has passed");
+}
+
+#[test]
+fn before_a_window_is_complete_the_open_ones_are_shown() {
+    let live = Live::new(SIZE);
+    live.observe(&[all(T0, 80, 4)]);
+    let snapshot = live.snapshot(Moment { now_ms: T0 + 4_000, watermark_ms: Some(T0 - 1_000) });
+    assert!(!snapshot.recent.complete);
+    assert!((snapshot.recent.requests_per_s - 20.0).abs() < 1e-12);
+    assert!((snapshot.recent.error_ratio - 0.05).abs() < 1e-12);
+}
+
+#[test]
+fn an_empty_store_answers_with_zeros() {
+    let snapshot = Live::new(SIZE).snapshot(Moment { now_ms: T0, watermark_ms: None });
+    assert_eq!(snapshot.recent, Recent::default());
+    assert!(
+        snapshot.windows.is_empty()
+            && snapshot.routes.is_empty()
+            && snapshot.first_click.campaigns.is_empty()
+    );
+}
+
+#[test]
+fn rollups_are_not_mixed_with_raw_windows() {
+    let live = Live::new(SIZE);
+    let mut minute = all(T0, 6_000, 0);
+    minute.resolution = Resolution::Minute;
+    live.observe(&[all(T0, 1_000, 0), minute]);
+    assert_eq!(live.snapshot(complete()).recent.requests, 1_000);
+}
+
+#[test]
+fn windows_older_than_the_history_are_dropped_and_do_not_come_back() {
+    let live = Live::new(SIZE);
+    for i in 0..400 {
+        live.observe(&[all(T0 + i * 10_000, 1, 0)]);
+    }
+    live.observe(&[all(T0, 1, 0)]);
+    let windows = live.snapshot(complete()).windows;
+    assert_eq!(windows.len(), 180, "30 minutes of 10 s");
+    assert_eq!(windows[0].start_ms, T0 + 220 * 10_000);
+    assert_eq!(windows_max(1_000), WINDOWS_MAX, "small windows are bounded by their number");
+}
+
+#[test]
+fn only_the_newest_windows_keep_their_routes() {
+    let live = Live::new(SIZE);
+    for i in 0..40 {
+        let start = T0 + i * 10_000;
+        live.observe(&[
+            http("/cart", "200", start, 5, 0, 0),
+            latency("/cart", start, 80.0),
+            all(start, 5, 0),
+        ]);
+    }
+    live.observe(&[http("/late", "200", T0, 5, 0, 0)]);
+    let state = live.lock();
+    let detailed = state.windows.values().filter(|window| !window.http.is_empty()).count();
+    assert_eq!(detailed, DETAIL_WINDOWS_MAX);
+    assert!(state.windows[&T0].http.is_empty(), "a late correction does not bring a fragment back");
+    drop(state);
+    let oldest = &live.snapshot(complete()).windows[0];
+    assert_eq!(oldest.worst_p95_ms, Some(80.0), "its worst latency stays for the chart");
+}
+
+#[test]
+fn more_series_than_the_bound_are_left_out_and_counted() {
+    let live = Live::new(SIZE);
+    let points: Vec<_> = (0..300).map(|i| status(&format!("{i:03}"), T0, 1)).collect();
+    live.observe(&points);
+    let snapshot = live.snapshot(complete());
+    assert_eq!(snapshot.windows[0].by_status.len(), 256);
+    assert_eq!(snapshot.omitted_points, 44);
+}
+
+#[test]
+fn first_click_and_campaigns_add_up_over_windows() {
+    let live = Live::new(SIZE);
+    live.observe(&[
+        first_click(T0, 4, 3, 10_000, 9_000, 30.0),
+        credit("spring", T0, 2, 6_000),
+        credit("direct", T0, 1, 3_000),
+        first_click(T0 + 10_000, 2, 1, 5_000, 4_000, 50.0),
+        credit("direct", T0 + 10_000, 1, 4_000),
+    ]);
+    let totals = live.snapshot(complete()).first_click;
+    assert_eq!((totals.checkouts, totals.attributed, totals.unattributed), (6, 4, 2));
+    assert_eq!((totals.revenue_cents, totals.attributed_revenue_cents), (15_000, 13_000));
+    assert!((totals.lag_p50_s - 50.0).abs() < 1e-12, "percentiles are of the latest window, never averaged");
+    let campaigns: Vec<_> =
+        totals.campaigns.iter().map(|row| (&*row.campaign, row.conversions, row.revenue_cents)).collect();
+    assert_eq!(campaigns, [("direct", 2, 7_000), ("spring", 2, 6_000)]);
+}
+
+#[test]
+fn top_lists_are_of_the_latest_complete_window_without_empty_ranks() {
+    let live = Live::new(SIZE);
+    live.observe(&[all(T0, 9, 0), top("01", "/a", T0, 9), top("02", "", T0, 0)]);
+    live.observe(&[all(T0 + 10_000, 3, 0), top("01", "/b", T0 + 10_000, 3)]);
+    let urls = live.snapshot(Moment { now_ms: T0 + 12_000, watermark_ms: Some(T0 + 10_000) }).urls;
+    assert_eq!(urls, [TopRow { text: Arc::from("/a"), requests: 9, errors: 0 }]);
+}
+
+#[test]
+fn long_texts_are_cut_at_a_character() {
+    let live = Live::new(SIZE);
+    let url = "ü".repeat(10_000);
+    live.observe(&[all(T0, 1, 0), top("01", &url, T0, 1)]);
+    let urls = live.snapshot(complete()).urls;
+    assert!(urls[0].text.len() <= 304, "300 bytes and an ellipsis, not {}", urls[0].text.len());
+    assert!(urls[0].text.ends_with('…'));
+}
+
+#[test]
+fn the_same_annotation_is_kept_once_and_the_newest_are_kept() {
+    let live = Live::new(SIZE);
+    live.observe(&[annotation("Error spike", T0, T0 + 30_000), annotation("Error spike", T0, T0 + 60_000)]);
+    let rows = live.snapshot(complete()).annotations;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].end_ms, T0 + 60_000);
+    let many: Vec<_> = (1..=100).map(|i| annotation("Latency", T0 + i, T0 + i + 1)).collect();
+    live.observe(&many);
+    let rows = live.snapshot(complete()).annotations;
+    assert_eq!((rows.len(), rows[49].start_ms), (ANNOTATIONS_MAX, T0 + 100));
+}
+
+/// A moment at which every window of the tests is complete.
+fn complete() -> Moment {
+    Moment { now_ms: T0 + 1_000_000_000, watermark_ms: Some(T0 + 1_000_000_000) }
+}
+
+fn point(measurement: &'static Measurement, tags: &[&str], fields: Vec<FieldValue>, start_ms: i64) -> Point {
+    let tags = tags.iter().map(|tag| Arc::from(*tag)).collect();
+    Point::new(Resolution::Raw, measurement, tags, fields, Timestamp::from_millis(start_ms))
+}
+
+fn int(value: u64) -> FieldValue {
+    FieldValue::Integer(i64::try_from(value).unwrap())
+}
+
+fn all(start_ms: i64, requests: u64, errors: u64) -> Point {
+    let ratio = if requests == 0 { 0.0 } else { errors as f64 / requests as f64 };
+    let fields = vec![int(requests), int(errors), int(0), FieldValue::Float(ratio), int(1)];
+    point(&schema::HTTP_ALL, &[], fields, start_ms)
+}
+
+fn http(route: &str, status: &str, start_ms: i64, requests: u64, errors: u64, client_errors: u64) -> Point {
+    let fields = vec![int(requests), int(errors), int(client_errors)];
+    point(&schema::HTTP, &["GET", route, status], fields, start_ms)
+}
+
+fn status(status: &str, start_ms: i64, requests: u64) -> Point {
+    point(&schema::HTTP_STATUS, &[status], vec![int(requests), int(1_000)], start_ms)
+}
+
+fn latency(route: &str, start_ms: i64, p95_ms: f64) -> Point {
+    let percentiles = [p95_ms / 2.0, p95_ms, p95_ms * 2.0, p95_ms * 3.0].map(FieldValue::Float);
+    let fields = std::iter::once(int(10)).chain(percentiles).collect();
+    point(&schema::LATENCY, &[route], fields, start_ms)
+}
+
+fn top(rank: &str, url: &str, start_ms: i64, requests: u64) -> Point {
+    let fields = vec![FieldValue::Text(Arc::from(url)), int(requests), int(0)];
+    point(&schema::URL_TOP, &[rank], fields, start_ms)
+}
+
+fn first_click(
+    start_ms: i64,
+    checkouts: u64,
+    attributed: u64,
+    all_cents: u64,
+    cents: u64,
+    lag_s: f64,
+) -> Point {
+    let counts = [checkouts, attributed, checkouts - attributed, all_cents, cents].map(int);
+    let fields =
+        counts.into_iter().chain([FieldValue::Float(lag_s), FieldValue::Float(lag_s * 2.0)]).collect();
+    point(&schema::FIRST_CLICK, &[], fields, start_ms)
+}
+
+fn credit(campaign: &str, start_ms: i64, conversions: u64, cents: u64) -> Point {
+    let fields = vec![int(conversions), FieldValue::Float(conversions as f64), int(cents)];
+    point(&schema::ATTRIBUTION, &[campaign, "first_click"], fields, start_ms)
+}
+
+fn annotation(title: &str, start_ms: i64, end_ms: i64) -> Point {
+    let text = |text: &str| FieldValue::Text(Arc::from(text));
+    let fields = vec![text(title), text("on /checkout"), FieldValue::Integer(end_ms)];
+    point(&schema::ANNOTATIONS, &["error-spike"], fields, start_ms)
+}

@@ -1,0 +1,259 @@
+//! `/metrics`: the runtime's status as OpenMetrics text.
+//!
+//! Values are read from the [`StatusBoard`] when scraped, so counting costs the hot path nothing. Names are
+//! `<component>_<noun>_<unit>`; counters end in `_total`; the only labels are a partition and a reason.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use crate::status::{MergeStatus, PipelineStatus, StatusBoard, TaskStatus};
+
+/// The media type of [`Metrics::encode`]'s answer.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything a scrape shows.
+#[derive(Debug)]
+pub struct Metrics(Registry);
+
+impl Metrics {
+    /// Reads from this board at every scrape.
+    #[must_use]
+    pub fn new(board: Arc<StatusBoard>) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(StatusCollector(board)));
+        Self(registry)
+    }
+
+    /// The text of one scrape.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::with_capacity(8 * 1024);
+        text::encode(&mut text, &self.0).expect("writing to a String cannot fail");
+        text
+    }
+}
+
+#[derive(Debug)]
+struct StatusCollector(Arc<StatusBoard>);
+
+impl Collector for StatusCollector {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let status = self.0.get();
+        let mut scrape = Scrape(encoder);
+        scrape.build(&status)?;
+        scrape.records(&status)?;
+        scrape.epochs(&status)?;
+        scrape.tasks(&status.tasks)?;
+        scrape.merges(&status.merges)?;
+        scrape.sink(&status)?;
+        scrape.process(&status)
+    }
+}
+
+struct Scrape<'a>(DescriptorEncoder<'a>);
+
+impl Scrape<'_> {
+    fn build(&mut self, status: &PipelineStatus) -> fmt::Result {
+        let labels = [("version", status.version.as_str()), ("instance_id", status.instance.as_str())];
+        let help = "The running program, always 1";
+        let mut metric = self.0.encode_descriptor("processor_build_info", help, None, MetricType::Gauge)?;
+        metric.encode_family(&labels)?.encode_gauge(&1_i64)
+    }
+
+    fn records(&mut self, status: &PipelineStatus) -> fmt::Result {
+        let totals = status.totals;
+        self.counter("processor_records_consumed", "Records taken from Kafka", totals.consumed)?;
+        self.counter("processor_records_counted", "Records counted in a window", totals.counted)?;
+        self.counter("processor_records_duplicate", "Records dropped as repeats", totals.duplicates)?;
+        self.counter("processor_records_late", "Records too late for their window", totals.late)?;
+        self.counter("processor_records_rejected", "Records that are not valid events", totals.rejected)?;
+        let help = "Consumed records that are in no other count; anything but 0 is a loss";
+        self.gauge("processor_records_unaccounted", help, totals.unaccounted() as f64)?;
+        let help = "Counted records behind the watermark, not used for attribution";
+        self.counter("processor_records_behind_watermark", help, status.behind_watermark)?;
+        let help = "Records that were not counted, by reason";
+        let mut metric =
+            self.0.encode_descriptor("processor_records_uncounted", help, None, MetricType::Counter)?;
+        for (reason, count) in &status.by_reason {
+            let labels = [("reason", reason.as_str())];
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(count, None)?;
+        }
+        let help = "Routes, URLs and campaigns beyond their cap, counted as __other__";
+        self.counter("processor_series_overflowed", help, status.overflowed)?;
+        self.gauge("processor_routes_known", "Routes with a series of their own", status.routes as f64)
+    }
+
+    fn epochs(&mut self, status: &PipelineStatus) -> fmt::Result {
+        self.gauge("processor_kafka_ready", "1 while partitions are assigned", flag(status.kafka_ready))?;
+        self.gauge(
+            "processor_reading_paused",
+            "1 while reading waits for a sink",
+            flag(status.paused.is_some()),
+        )?;
+        self.counter("processor_epochs_sealed", "Epochs sealed", status.epochs)?;
+        let in_flight = status.epochs_in_flight as f64;
+        self.gauge("processor_epochs_in_flight", "Epochs sealed and not yet committed", in_flight)?;
+        if let Some(age_ms) = status.commit_age_ms {
+            self.gauge(
+                "processor_commit_age_seconds",
+                "Time since offsets were committed",
+                seconds(age_ms as f64),
+            )?;
+        }
+        let help = "Broker timestamp to confirmed in the sink, recent median";
+        self.gauge("processor_freshness_p50_seconds", help, seconds(status.freshness_p50_ms))?;
+        let help = "Broker timestamp to confirmed in the sink, recent 99th percentile";
+        self.gauge("processor_freshness_p99_seconds", help, seconds(status.freshness_p99_ms))
+    }
+
+    fn tasks(&mut self, tasks: &[TaskStatus]) -> fmt::Result {
+        let help = "Records behind the end of the partition";
+        self.per_task("processor_task_lag_records", help, tasks, |task| Some(task.lag as f64))?;
+        let help = "Watermark, seconds since the epoch; absent before the first event";
+        self.per_task("processor_task_watermark_timestamp_seconds", help, tasks, |task| {
+            task.watermark_ms.map(|ms| seconds(ms as f64))
+        })?;
+        let help = "Windows that can still change";
+        self.per_task("processor_task_open_windows", help, tasks, |task| Some(task.open_windows as f64))?;
+        let help = "Users with state";
+        self.per_task("processor_task_users", help, tasks, |task| Some(task.users as f64))?;
+        let help = "Estimated bytes of state";
+        self.per_task("processor_task_state_bytes", help, tasks, |task| Some(task.state_bytes as f64))?;
+        let help = "Records still to replay before new ones are read";
+        self.per_task("processor_task_replay_records", help, tasks, |task| Some(task.replay_left as f64))
+    }
+
+    fn merges(&mut self, merges: &[MergeStatus]) -> fmt::Result {
+        let help = "Records behind the end of the partials topic";
+        self.per_merge("processor_merge_lag_records", help, merges, |merge| Some(merge.lag as f64))?;
+        let help = "Merged windows that can still change";
+        self.per_merge("processor_merge_open_windows", help, merges, |merge| {
+            Some(merge.open_windows as f64)
+        })?;
+        let help = "The least watermark over the tasks, seconds since the epoch";
+        self.per_merge("processor_merge_watermark_timestamp_seconds", help, merges, |merge| {
+            merge.watermark_ms.map(|ms| seconds(ms as f64))
+        })
+    }
+
+    fn sink(&mut self, status: &PipelineStatus) -> fmt::Result {
+        let sink = &status.sink;
+        self.gauge("sink_healthy", "1 while the last write succeeded", flag(sink.healthy))?;
+        self.counter("sink_points_written", "Points confirmed", sink.points_written)?;
+        self.counter("sink_points_refused", "Points refused for good", sink.points_refused)?;
+        self.counter("sink_write_retries", "Writes that had to be repeated", sink.retries)?;
+        self.gauge("sink_waiting_batches", "Batches not yet confirmed", sink.batches_waiting as f64)?;
+        self.gauge("sink_waiting_bytes", "Line protocol not yet confirmed", sink.bytes_waiting as f64)?;
+        let help = "Recent successful writes, 99th percentile";
+        self.gauge("sink_write_p99_seconds", help, seconds(sink.write_p99_ms))
+    }
+
+    fn process(&mut self, status: &PipelineStatus) -> fmt::Result {
+        self.gauge("process_resident_memory_bytes", "Resident memory", status.rss_bytes as f64)?;
+        let help = "Start, seconds since the epoch";
+        self.gauge("process_start_time_seconds", help, seconds(status.started_ms as f64))?;
+        let mut metric =
+            self.0.encode_descriptor("process_cpu_seconds", "CPU time used", None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, f64, f64>(&status.cpu_seconds, None)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, u64, u64>(&value, None)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn per_task(
+        &mut self,
+        name: &str,
+        help: &str,
+        tasks: &[TaskStatus],
+        value: impl Fn(&TaskStatus) -> Option<f64>,
+    ) -> fmt::Result {
+        self.per_partition(name, help, tasks.iter().map(|task| (task.partition, value(task))))
+    }
+
+    fn per_merge(
+        &mut self,
+        name: &str,
+        help: &str,
+        merges: &[MergeStatus],
+        value: impl Fn(&MergeStatus) -> Option<f64>,
+    ) -> fmt::Result {
+        self.per_partition(name, help, merges.iter().map(|merge| (merge.partition, value(merge))))
+    }
+
+    fn per_partition(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (i32, Option<f64>)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (partition, value) in values {
+            if let Some(value) = value {
+                metric.encode_family(&[("partition", i64::from(partition))])?.encode_gauge(&value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn seconds(ms: f64) -> f64 {
+    ms / 1_000.0
+}
+
+fn flag(on: bool) -> f64 {
+    f64::from(u8::from(on))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Totals;
+
+    #[test]
+    fn the_names_are_these() {
+        let text = Metrics::new(Arc::new(StatusBoard::default())).encode();
+        let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        insta::assert_snapshot!(types.join("\n"));
+    }
+
+    #[test]
+    fn values_come_from_the_board() {
+        let board = Arc::new(StatusBoard::default());
+        board.update(|status| {
+            status.totals = Totals { consumed: 10, counted: 6, duplicates: 1, late: 1, rejected: 1 };
+            status.by_reason.insert("not_json".to_owned(), 1);
+            status.cpu_seconds = 1.5;
+            status.tasks.push(TaskStatus {
+                partition: 3,
+                lag: 42,
+                watermark_ms: Some(1_755_720_654_483),
+                ..TaskStatus::default()
+            });
+            status.tasks.push(TaskStatus { partition: 4, ..TaskStatus::default() });
+        });
+        let text = Metrics::new(board).encode();
+        for line in [
+            "processor_records_consumed_total 10",
+            "processor_records_unaccounted 1.0",
+            "processor_records_uncounted_total{reason=\"not_json\"} 1",
+            "processor_task_lag_records{partition=\"3\"} 42.0",
+            "processor_task_watermark_timestamp_seconds{partition=\"3\"} 1755720654.483",
+            "process_cpu_seconds_total 1.5",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("processor_task_watermark_timestamp_seconds{partition=\"4\"}"));
+    }
+}

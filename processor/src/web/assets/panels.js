@@ -1,0 +1,204 @@
+// Tiles, tables and the pipeline. Text only ever becomes text nodes: URLs and user ids come from strangers.
+
+import { sparkline } from './charts.js';
+import * as format from './format.js';
+
+/** `h('td.num', {title}, …children)`: an element. */
+export function h(selector, attributes = {}, ...children) {
+  const [tag, ...classes] = selector.split('.');
+  const element = document.createElement(tag);
+  if (classes.length > 0) element.className = classes.join(' ');
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const byId = (id) => document.getElementById(id);
+const body = (id) => byId(id).querySelector('tbody');
+const seriousness = (value, warn, bad) => (value >= bad ? 'bad' : value >= warn ? 'warn' : 'good');
+/** Never colour alone. */
+const MARKS = { good: '', warn: '▲ ', bad: '✕ ' };
+
+export function tiles(live, status) {
+  const complete = live.windows.filter((window) => !window.open);
+  const values = (of) => complete.slice(-60).map(of);
+  const { recent } = live;
+  const lag = status.tasks.reduce((sum, task) => sum + Math.max(0, task.lag), 0);
+  const some = live.windows.length > 0;
+  const first = live.first_click;
+  const share = first.checkouts > 0 ? first.attributed / first.checkouts : null;
+  const filling = some && !recent.complete ? 'first window still filling' : null;
+  const list = [
+    tile('Requests', some ? format.rate(recent.requests_per_s) : null, '/s', filling ?? 'over the last minute', {
+      trend: values((window) => window.requests / window.seconds), title: 'Requests of the last minute of complete windows, per second',
+    }),
+    tile('Error ratio', some ? format.percent(recent.error_ratio) : null, '', `4xx ${format.percent(recent.client_error_ratio)}`, {
+      level: seriousness(recent.error_ratio, 0.01, 0.05), trend: values((window) => (window.requests ? window.errors / window.requests : 0)),
+      title: 'Requests with a status of 500 and above, divided by all, over the last minute',
+    }),
+    tile('p95, slowest route', recent.worst_p95_ms === null ? null : format.millis(recent.worst_p95_ms), '', recent.worst_route ?? 'no latencies yet', {
+      level: recent.worst_p95_ms === null ? 'good' : seriousness(recent.worst_p95_ms, 800, 2000), trend: values((window) => window.worst_p95_ms),
+      title: 'The highest 95th percentile of any route in the latest complete window',
+    }),
+    tile('Users', some ? format.compact(recent.users) : null, '', `distinct, in ${format.span(live.window_ms)}`, {
+      trend: values((window) => window.users), title: 'Distinct users of the latest complete window',
+    }),
+    tile('Attributed', share === null ? null : format.percent(share), '', `of ${format.count(first.checkouts)} checkouts`, {
+      title: 'Checkouts credited to the first click on the product within the hour before, over all windows held',
+    }),
+    tile('Freshness p99', status.freshness_p99_ms > 0 ? format.millis(status.freshness_p99_ms) : null, '', `median ${format.millis(status.freshness_p50_ms || null)}`, {
+      level: seriousness(status.freshness_p99_ms, 2000, 10000), title: 'From the broker taking an event to its window being confirmed in the sink',
+    }),
+    tile('Lag', format.compact(lag), '', `reading ${format.rate(status.rate)}/s`, {
+      level: seriousness(lag, Math.max(5000, status.rate * 5), Math.max(50000, status.rate * 60)), title: 'Records not yet read, over all partitions',
+    }),
+  ];
+  byId('tiles').replaceChildren(...list);
+}
+
+function tile(name, value, unit, note, { level = 'good', trend = null, title = '' } = {}) {
+  const figure = value === null ? h('b.none', {}, '–') : h('b', {}, MARKS[level], value, unit ? h('i', {}, unit) : null);
+  return h(`div.tile.panel.${value === null ? 'good' : level}`, { title }, h('span.name', {}, name), figure,
+    h('span.note', { title: note }, note), trend ? sparkline(trend, { width: 120, height: 26 }) : null);
+}
+
+export function routes(live, sort) {
+  const rows = [...live.routes].sort((a, b) => {
+    const [x, y] = [a[sort.by], b[sort.by]];
+    return (sort.up ? 1 : -1) * (typeof x === 'string' ? x.localeCompare(y) : x - y) || b.requests - a.requests;
+  });
+  const busiest = Math.max(1, ...rows.map((row) => row.requests_per_s));
+  body('routes').replaceChildren(...rows.map((row) => {
+    const level = seriousness(row.error_ratio, 0.01, 0.05);
+    const latency = (value) => h('td.num', {}, row.latency_count > 0 ? format.millis(value) : '–');
+    return h('tr', {},
+      h('th.route', { scope: 'row', title: row.route }, h('span.methods', {}, row.methods.join(' ')), row.route),
+      h('td.num.bar', {}, bar(row.requests_per_s / busiest), h('span', {}, format.rate(row.requests_per_s))),
+      h(`td.num.${level}`, {}, MARKS[level], format.percent(row.error_ratio)),
+      h('td.num', {}, format.percent(row.client_error_ratio)),
+      h('td.trend', {}, sparkline(row.error_history, { floor: 0.02, mark: 'spark line-5xx' })),
+      latency(row.p50_ms), latency(row.p95_ms), latency(row.p99_ms));
+  }));
+  if (rows.length === 0) body('routes').replaceChildren(empty(8, 'No requests yet'));
+  const hidden = live.routes_known - live.routes.length;
+  byId('routes-note').textContent = `${hidden > 0 ? `the ${live.routes.length} busiest of ${live.routes_known}; ` : ''}rates over the last minute, latencies of the latest window`;
+}
+
+function bar(share) {
+  const fill = h('span.fill', { 'aria-hidden': 'true' });
+  fill.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
+  return fill;
+}
+
+function empty(columns, text) {
+  return h('tr.empty', {}, h('td', { colspan: columns }, text));
+}
+
+export function ranks(id, rows, unitSeconds) {
+  const most = Math.max(1, ...rows.map((row) => row.requests));
+  const items = rows.slice(0, 12).map((row) => h('li.bar', { title: row.text }, bar(row.requests / most), h('span.text', {}, row.text),
+    row.errors > 0 ? h('em', { title: 'errors (5xx)' }, `✕ ${format.count(row.errors)}`) : null,
+    h('b', { title: `${format.rate(row.requests / unitSeconds)}/s` }, format.count(row.requests))));
+  byId(id).replaceChildren(...(items.length > 0 ? items : [h('li.empty', {}, 'Nothing yet')]));
+}
+
+export function firstClick(live) {
+  const first = live.first_click;
+  byId('first-note').textContent = first.from_ms === null ? '' : `since ${format.clock(first.from_ms)}`;
+  if (first.checkouts === 0) {
+    byId('first').replaceChildren(h('p.empty', {}, 'No checkout decided yet: a checkout is decided once the watermark has passed it'));
+    return;
+  }
+  const share = first.attributed / first.checkouts;
+  const meter = h('div.meter', { role: 'img', 'aria-label': `${format.percent(share)} attributed` }, bar(share));
+  const fact = (value, name) => h('div', {}, h('b', {}, value), h('span', {}, name));
+  const most = Math.max(1, ...first.campaigns.map((row) => row.revenue_cents));
+  const rows = first.campaigns.slice(0, 10).map((row) => h('tr', {}, h('th.route', { scope: 'row', title: row.campaign }, row.campaign),
+    h('td.num', {}, format.count(row.conversions)),
+    h('td.num.bar', {}, bar(row.revenue_cents / most), h('span', {}, format.money(row.revenue_cents)))));
+  byId('first').replaceChildren(
+    h('div.facts', {}, fact(format.count(first.checkouts), 'checkouts'), fact(format.percent(share), 'attributed'),
+      fact(format.money(first.revenue_cents), 'revenue'), fact(`${format.span(first.lag_p50_s * 1000)}`, 'click to checkout, p50')),
+    meter,
+    h('table', {}, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Campaign of the first click'), h('th.num', { scope: 'col' }, 'Checkouts'),
+      h('th.num', { scope: 'col' }, 'Revenue'))), h('tbody', {}, rows.length > 0 ? rows : empty(3, 'No attributed checkout yet'))));
+}
+
+export function counts(id, entries, show, none) {
+  const sorted = Object.entries(entries).filter(([, value]) => value > 0).sort((a, b) => b[1] - a[1]).slice(0, 10);
+  const most = Math.max(...sorted.map(([, value]) => value));
+  const rows = sorted.map(([name, value]) => h('div.bar', {}, bar(value / most), h('span.text', {}, name.replaceAll('_', ' ')), h('b', {}, show(value))));
+  byId(id).replaceChildren(h('div.counts', {}, rows.length > 0 ? rows : h('p.empty', {}, none)));
+}
+
+export function pipeline(status) {
+  const { tasks, merges, sink, totals } = status;
+  const lag = tasks.reduce((sum, task) => sum + Math.max(0, task.lag), 0);
+  const oldest = (list) => list.reduce((least, one) => (one.watermark_ms === null ? least : Math.min(least ?? Infinity, one.watermark_ms)), null);
+  const age = (ms) => (ms === null ? 'no event yet' : format.span(status.now_ms - ms));
+  const running = tasks.filter((task) => task.state === 'running' || task.state === 'idle').length;
+  const sum = (list, of) => list.reduce((total, one) => total + of(one), 0);
+  byId('pipeline-note').textContent = `up ${format.span(status.now_ms - status.started_ms)} · ${format.bytes(status.rss_bytes)} resident · ${format.span(status.cpu_seconds * 1000)} of CPU`;
+  byId('flow').replaceChildren(
+    stage('Kafka', status.kafka_ready ? 'good' : 'bad', status.kafka_ready ? 'assigned' : status.kafka_problem ?? 'not assigned', [
+      ['reading', `${format.rate(status.rate)}/s`], ['lag', format.count(lag)]]),
+    stage('Tasks', tasks.length === 0 ? 'warn' : status.paused ? 'warn' : 'good', status.paused ? `paused: ${status.paused}` : `${running} of ${tasks.length} flowing`, [
+      ['watermark behind', age(oldest(tasks))], ['open windows', format.count(sum(tasks, (task) => task.open_windows))], ['state', format.bytes(sum(tasks, (task) => task.state_bytes))]]),
+    stage('Merge', merges.length === 0 ? 'warn' : 'good', `${merges.length} partition${merges.length === 1 ? '' : 's'} of partials`, [
+      ['watermark behind', age(oldest(merges))], ['open windows', format.count(sum(merges, (merge) => merge.open_windows))], ['lag', format.count(sum(merges, (merge) => merge.lag))]]),
+    stage('Epochs', status.epochs_in_flight > 8 ? 'warn' : 'good', `${format.count(status.epochs)} sealed`, [
+      ['in flight', format.count(status.epochs_in_flight)], ['last commit', status.commit_age_ms === null ? 'none yet' : `${format.span(status.commit_age_ms)} ago`]]),
+    stage('Sink', sink.healthy ? 'good' : 'bad', sink.problem ?? (sink.target || 'not set up'), [
+      ['points', format.compact(sink.points_written)], ['refused', format.count(sink.points_refused)], ['retries', format.count(sink.retries)], ['write p99', format.millis(sink.write_p99_ms || null)]]));
+  equation(totals, status.conserved);
+  body('tasks').replaceChildren(...(tasks.length === 0 ? [empty(10, 'No partition assigned')] : tasks.map((task) => taskRow(task, status.now_ms))));
+  body('merges').replaceChildren(...(merges.length === 0 ? [empty(5, 'No partition assigned')] : merges.map((merge) => mergeRow(merge, status.now_ms))));
+}
+
+function stage(name, level, note, facts) {
+  return h(`div.stage.${level}`, {}, h('h3', {}, MARKS[level], name), h('p', { title: note }, note),
+    h('dl', {}, facts.map(([term, value]) => [h('dt', {}, term), h('dd', {}, value)])));
+}
+
+function equation(totals, conserved) {
+  const term = (name, value) => h('span.term', {}, h('b', {}, format.count(value)), h('small', {}, name));
+  const sign = (text) => h('span.sign', {}, text);
+  byId('equation').replaceChildren(
+    h(`strong.${conserved ? 'good' : 'bad'}`, {}, conserved ? '✓ Nothing lost' : '✗ Records unaccounted for'),
+    term('consumed', totals.consumed), sign(conserved ? '=' : '≠'), term('counted', totals.counted), sign('+'),
+    term('duplicate', totals.duplicates), sign('+'), term('late', totals.late), sign('+'), term('rejected', totals.rejected));
+}
+
+const STATES = { running: '▶ running', idle: '◦ idle', paused: '⏸ paused', replaying: '↻ replaying' };
+
+function taskRow(task, now) {
+  const state = task.replay_left > 0 ? `${STATES.replaying}, ${format.compact(task.replay_left)} left` : STATES[task.state] ?? task.state;
+  return h('tr', {}, h('th.num', { scope: 'row' }, task.partition), h('td', {}, state), num(format.count(task.position)), num(format.count(task.end)),
+    h(`td.num.${task.lag > 50000 ? 'warn' : 'good'}`, {}, format.count(task.lag)), num(format.count(Math.max(0, task.position - task.committed))),
+    num(task.watermark_ms === null ? '–' : format.span(now - task.watermark_ms)), num(format.count(task.open_windows)),
+    num(format.compact(task.users)), num(format.bytes(task.state_bytes)));
+}
+
+function mergeRow(merge, now) {
+  return h('tr', {}, h('th.num', { scope: 'row' }, merge.partition), num(format.count(merge.open_windows)), h('td', {}, waiting(merge, now)),
+    num(merge.watermark_ms === null ? '–' : format.span(now - merge.watermark_ms)), num(format.count(merge.lag)));
+}
+
+function waiting(merge, now) {
+  if (merge.oldest_open_ms === null) return 'none open';
+  const start = format.clock(merge.oldest_open_ms);
+  if (merge.waits_for === null) return start;
+  const [partition, watermark] = merge.waits_for;
+  return `${start} · partition ${partition}, ${watermark === null ? 'no event yet' : `at ${format.clock(watermark)} (${format.span(now - watermark)} behind)`}`;
+}
+
+function num(text) {
+  return h('td.num', {}, text);
+}
+
+export function problems(errors) {
+  const items = [...errors].reverse().slice(0, 12).map((error) => h('li', {}, h('time', {}, format.clock(error.at_ms)), h('span', {}, error.text)));
+  byId('problems').replaceChildren(...(items.length > 0 ? items : [h('li.empty', {}, 'None')]));
+}
