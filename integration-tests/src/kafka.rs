@@ -51,6 +51,8 @@ pub struct Record {
     pub value: Vec<u8>,
     /// Headers, as text.
     pub headers: BTreeMap<String, String>,
+    /// Its timestamp, milliseconds since the epoch.
+    pub timestamp_ms: i64,
 }
 
 impl Kafka {
@@ -313,6 +315,7 @@ fn record(message: &impl Message) -> Record {
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().unwrap_or_default().to_vec(),
         headers,
+        timestamp_ms: message.timestamp().to_millis().expect("Kafka stamps every record"),
     }
 }
 

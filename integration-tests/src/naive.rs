@@ -1,0 +1,327 @@
+//! The contract's time and attribution rules computed the slow way: everything in memory, one record after the other,
+//! nothing incremental. It shares no code with the processor, so that a mistake there is not repeated here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use crate::kafka::Record;
+
+const SECOND: i64 = 1_000_000;
+
+/// The processor's default settings that decide numbers.
+const WINDOW: i64 = 10 * SECOND;
+const ALLOWED_LATENESS: i64 = 60 * SECOND;
+const OUT_OF_ORDERNESS: i64 = 5 * SECOND;
+const MAX_FUTURE_SKEW: i64 = 60 * SECOND;
+const DEDUP_WINDOW: i64 = 600 * SECOND;
+const LOOKBACK: i64 = 3_600 * SECOND;
+
+/// The event types of the contract, without its aliases, which our producer does not use.
+const EVENT_TYPES: [&str; 9] = [
+    "page_view",
+    "search",
+    "product_click",
+    "add_to_cart",
+    "remove_from_cart",
+    "checkout",
+    "purchase",
+    "ad_click",
+    "conversion",
+];
+
+/// What became of a topic's records.
+#[derive(Debug, Default)]
+pub struct Naive {
+    /// Events that count.
+    pub counted: Vec<Counted>,
+    /// Checkouts and their first clicks.
+    pub checkouts: Vec<Checkout>,
+    /// Repeats.
+    pub duplicates: u64,
+    /// Positions of the events whose window was closed.
+    pub late: BTreeSet<(i32, i64)>,
+    /// Positions of the records that are not events.
+    pub rejected: BTreeSet<(i32, i64)>,
+}
+
+/// An event that counts.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    /// Microseconds since the epoch.
+    pub time: i64,
+    /// Who.
+    pub user: String,
+    /// What.
+    pub event_type: String,
+    /// Route, method and status, if it is a request.
+    pub request: Option<(String, String, u64)>,
+    /// How long it took, milliseconds.
+    pub latency_ms: Option<f64>,
+    product: Option<String>,
+    checkout: Option<String>,
+    cents: i64,
+}
+
+/// A checkout.
+#[derive(Debug, Clone, Copy)]
+pub struct Checkout {
+    /// Microseconds since the epoch.
+    pub time: i64,
+    /// What it was worth.
+    pub cents: i64,
+    /// Time of the first click, microseconds since the epoch.
+    pub first_click: Option<i64>,
+}
+
+impl Naive {
+    /// Works through the records of a topic as [`crate::Kafka::read_all`] gives them: by partition and offset.
+    #[must_use]
+    pub fn of(records: &[Record]) -> Self {
+        let mut naive = Self::default();
+        for partition in records.chunk_by(|left, right| left.partition == right.partition) {
+            naive.partition(partition);
+        }
+        naive
+    }
+
+    fn partition(&mut self, records: &[Record]) {
+        let mut watermark = i64::MIN;
+        let mut first_seen: HashMap<String, i64> = HashMap::new();
+        // Those that were not behind the watermark, in offset order: facts are made of them.
+        let mut in_time: Vec<Counted> = Vec::new();
+        for record in records {
+            let at = (record.partition, record.offset);
+            let Some((event, id)) = read(record) else {
+                self.rejected.insert(at);
+                continue;
+            };
+            if let Some(id) = id {
+                match first_seen.get(&id) {
+                    Some(first) if (event.time - first).abs() <= DEDUP_WINDOW => {
+                        self.duplicates += 1;
+                        continue;
+                    }
+                    _ => first_seen.insert(id, event.time),
+                };
+            }
+            if event.time - event.time.rem_euclid(WINDOW) + WINDOW + ALLOWED_LATENESS <= watermark {
+                self.late.insert(at);
+                continue;
+            }
+            if event.time >= watermark {
+                in_time.push(event.clone());
+            }
+            watermark = watermark.max(event.time - OUT_OF_ORDERNESS);
+            self.counted.push(event);
+        }
+        self.attribute(in_time);
+    }
+
+    /// A stable sort by time leaves ties in offset order; then each checkout looks back.
+    fn attribute(&mut self, mut events: Vec<Counted>) {
+        events.sort_by_key(|event| event.time);
+        let mut clicks: HashMap<(String, String), Vec<i64>> = HashMap::new();
+        let mut seen = BTreeSet::new();
+        for event in events {
+            let Some(product) = event.product.clone() else { continue };
+            let key = (event.user.clone(), product);
+            match event.event_type.as_str() {
+                "product_click" => clicks.entry(key).or_default().push(event.time),
+                "checkout" if event.checkout.clone().is_none_or(|id| seen.insert(id)) => {
+                    let times = clicks.get(&key).map_or(&[][..], Vec::as_slice);
+                    let first_click = times.iter().copied().find(|time| event.time - time <= LOOKBACK);
+                    self.checkouts.push(Checkout { time: event.time, cents: event.cents, first_click });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Requests by window start (milliseconds), route, method and status, for windows of `size_s` seconds.
+    #[must_use]
+    pub fn requests(&self, size_s: i64) -> BTreeMap<(i64, String, String, u64), i64> {
+        let mut requests = BTreeMap::new();
+        for event in &self.counted {
+            if let Some((route, method, status)) = event.request.clone() {
+                *requests.entry((window_ms(event.time, size_s), route, method, status)).or_default() += 1;
+            }
+        }
+        requests
+    }
+
+    /// Distinct users with a request, by window start (milliseconds).
+    #[must_use]
+    pub fn users(&self, size_s: i64) -> BTreeMap<i64, i64> {
+        let mut users: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
+        for event in self.counted.iter().filter(|event| event.request.is_some()) {
+            users.entry(window_ms(event.time, size_s)).or_default().insert(&event.user);
+        }
+        users.into_iter().map(|(window, users)| (window, users.len() as i64)).collect()
+    }
+
+    /// Events by window start (milliseconds) and type.
+    #[must_use]
+    pub fn events(&self, size_s: i64) -> BTreeMap<(i64, String), i64> {
+        let mut events = BTreeMap::new();
+        for event in &self.counted {
+            *events.entry((window_ms(event.time, size_s), event.event_type.clone())).or_default() += 1;
+        }
+        events
+    }
+
+    /// Response times by window start (milliseconds) and route, sorted.
+    #[must_use]
+    pub fn latencies(&self, size_s: i64) -> BTreeMap<(i64, String), Vec<f64>> {
+        let mut latencies: BTreeMap<_, Vec<f64>> = BTreeMap::new();
+        for event in &self.counted {
+            if let (Some((route, ..)), Some(latency)) = (&event.request, event.latency_ms) {
+                latencies.entry((window_ms(event.time, size_s), route.clone())).or_default().push(latency);
+            }
+        }
+        latencies.values_mut().for_each(|values| values.sort_by(f64::total_cmp));
+        latencies
+    }
+
+    /// Checkouts, attributed ones, revenue and attributed revenue (cents), by window start (milliseconds).
+    #[must_use]
+    pub fn first_clicks(&self, size_s: i64) -> BTreeMap<i64, [i64; 4]> {
+        let mut windows: BTreeMap<i64, [i64; 4]> = BTreeMap::new();
+        for checkout in &self.checkouts {
+            let [checkouts, attributed, revenue, attributed_revenue] =
+                windows.entry(window_ms(checkout.time, size_s)).or_default();
+            *checkouts += 1;
+            *revenue += checkout.cents;
+            if checkout.first_click.is_some() {
+                *attributed += 1;
+                *attributed_revenue += checkout.cents;
+            }
+        }
+        windows
+    }
+}
+
+fn window_ms(time: i64, size_s: i64) -> i64 {
+    (time - time.rem_euclid(size_s * SECOND)) / 1_000
+}
+
+/// An event and its id, or nothing where the contract rejects the record.
+fn read(record: &Record) -> Option<(Counted, Option<String>)> {
+    let value: Value = serde_json::from_slice(&record.value).ok()?;
+    let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let time = (value.get("event_timestamp")?.as_f64()? * SECOND as f64).round() as i64;
+    if time > record.timestamp_ms * 1_000 + MAX_FUTURE_SKEW {
+        return None;
+    }
+    let status = value.get("http_status").map(|status| status.as_u64().filter(|it| (100..600).contains(it)));
+    let status = match status {
+        Some(None) => return None,
+        Some(status) => status,
+        None => None,
+    };
+    let event_type = text("event_type").unwrap_or_else(|| "page_view".to_owned());
+    if !EVENT_TYPES.contains(&event_type.as_str()) && status.is_none() {
+        return None;
+    }
+    let needs: &[&str] = match event_type.as_str() {
+        "page_view" => &["url"],
+        "product_click" | "add_to_cart" | "remove_from_cart" => &["product_id"],
+        "checkout" => &["product_id", "checkout_id", "amount"],
+        "purchase" => &["checkout_id", "amount"],
+        "ad_click" => &["campaign_id"],
+        "conversion" => &["campaign_id", "amount"],
+        "search" => &["query"],
+        _ => &[],
+    };
+    let there = |key: &&str| match *key {
+        "amount" => value.get("amount").is_some_and(Value::is_number),
+        key => text(key).is_some(),
+    };
+    if !needs.iter().all(there) {
+        return None;
+    }
+    let url = text("url").unwrap_or_default();
+    let method = text("method").unwrap_or_else(|| "GET".to_owned());
+    let event = Counted {
+        time,
+        user: text("user_id").filter(|user| !user.is_empty())?,
+        event_type,
+        request: status.map(|status| (route(&url), method, status)),
+        latency_ms: value.get("latency_ms").and_then(Value::as_f64),
+        product: text("product_id"),
+        checkout: text("checkout_id"),
+        cents: value
+            .get("amount")
+            .and_then(Value::as_f64)
+            .map_or(0, |amount| (amount * 100.0).round() as i64),
+    };
+    Some((event, text("event_id")))
+}
+
+/// The route of a path: no query string, `:id` for each segment with a digit, which in our producer's URLs only ids have.
+fn route(url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let template = |segment: &str| {
+        let id = segment.contains(|c: char| c.is_ascii_digit());
+        if id { ":id".to_owned() } else { segment.to_owned() }
+    };
+    let segments: Vec<String> = path.trim_start_matches('/').split('/').map(template).collect();
+    format!("/{}", segments.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(offset: i64, json: &str) -> Record {
+        Record {
+            partition: 0,
+            offset,
+            key: None,
+            value: json.as_bytes().to_vec(),
+            headers: BTreeMap::new(),
+            timestamp_ms: 2_000_000_000_000,
+        }
+    }
+
+    #[test]
+    fn a_checkout_credits_the_earliest_click_within_the_hour() {
+        let click = |offset, at: i64| {
+            let json = format!(
+                r#"{{"user_id":"u","event_timestamp":{at},"event_type":"product_click","product_id":"p"}}"#
+            );
+            record(offset, &json)
+        };
+        let checkout = r#"{"user_id":"u","event_timestamp":1700003700,"event_type":"checkout","product_id":"p","checkout_id":"c","amount":19.9}"#;
+        let records =
+            [click(0, 1_700_000_000), click(1, 1_700_000_100), click(2, 1_700_003_000), record(3, checkout)];
+        let naive = Naive::of(&records);
+        assert_eq!(naive.checkouts.len(), 1);
+        assert_eq!(naive.checkouts[0].first_click, Some(1_700_000_100 * SECOND));
+        assert_eq!(naive.first_clicks(10)[&1_700_003_700_000], [1, 1, 1990, 1990]);
+    }
+
+    #[test]
+    fn repeats_late_events_and_nonsense_are_told_apart() {
+        let view = |offset, id: &str, at: i64| {
+            let json = format!(
+                r#"{{"event_id":"{id}","user_id":"u","event_timestamp":{at},"url":"/product/7?a=b","http_status":200}}"#
+            );
+            record(offset, &json)
+        };
+        let records = [
+            view(0, "a", 1_700_000_000),
+            view(1, "a", 1_700_000_000),
+            view(2, "b", 1_700_000_075),
+            view(3, "c", 1_700_000_000),
+            view(4, "d", 1_700_000_076),
+            view(5, "e", 1_700_000_000),
+            record(6, "nonsense"),
+        ];
+        let naive = Naive::of(&records);
+        assert_eq!((naive.counted.len(), naive.duplicates), (3, 1));
+        assert_eq!(naive.late, BTreeSet::from([(0, 3), (0, 5)]));
+        assert_eq!(naive.rejected, BTreeSet::from([(0, 6)]));
+        assert_eq!(naive.counted[0].request, Some(("/product/:id".to_owned(), "GET".to_owned(), 200)));
+    }
+}
