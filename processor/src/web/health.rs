@@ -15,6 +15,8 @@ pub enum Level {
     Healthy,
     /// Numbers are late or incomplete for now; nothing is lost.
     Degraded,
+    /// Not ready yet, and nothing is known to be wrong.
+    Starting,
     /// Not ready, or numbers are wrong.
     Unhealthy,
 }
@@ -36,6 +38,7 @@ impl Health {
     pub fn of(status: &PipelineStatus) -> Self {
         let not_ready = not_ready(status);
         let ready = not_ready.is_empty();
+        let starting = !ready && status.kafka_problem.is_none() && status.sink.problem.is_none();
         let mut reasons = not_ready;
         let unaccounted = status.totals.unaccounted();
         if unaccounted != 0 {
@@ -55,6 +58,7 @@ impl Health {
         let level = match (wrong, reasons.len()) {
             (0, 0) => Level::Healthy,
             (0, _) => Level::Degraded,
+            _ if starting && unaccounted == 0 => Level::Starting,
             _ => Level::Unhealthy,
         };
         Self { level, ready, reasons }
@@ -86,13 +90,18 @@ mod tests {
 
     #[test]
     fn kafka_and_the_sink_decide_readiness() {
-        let health = Health::of(&PipelineStatus::default());
+        let mut status = PipelineStatus::default();
+        let health = Health::of(&status);
         assert!(!health.ready);
-        assert_eq!(health.level, Level::Unhealthy);
+        assert_eq!(health.level, Level::Starting);
         assert_eq!(
             health.reasons,
             ["kafka: waiting for partitions to be assigned", "sink: no write has been confirmed yet"]
         );
+        status.kafka_problem = Some("127.0.0.1:9092 refuses connections".to_owned());
+        let health = Health::of(&status);
+        assert_eq!((health.level, health.ready), (Level::Unhealthy, false));
+        assert_eq!(health.reasons[0], "kafka: 127.0.0.1:9092 refuses connections");
     }
 
     #[test]

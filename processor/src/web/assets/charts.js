@@ -4,7 +4,7 @@ import * as format from './format.js';
 
 const NS = 'http://www.w3.org/2000/svg';
 const HEIGHT = 210;
-const EDGE = { top: 18, right: 12, bottom: 22, left: 46 };
+const EDGE = { top: 18, right: 12, bottom: 22, left: 52 };
 const CLASSES = ['2xx', '3xx', '4xx', '5xx'];
 const LINES_MAX = 6;
 
@@ -200,7 +200,8 @@ function drawAnnotations(root, view, axes) {
     const size = { y: EDGE.top, height: HEIGHT - EDGE.top - EDGE.bottom };
     root.append(svg('rect', { x: from, width: Math.max(1, to - from), ...size, class: 'note' }));
     root.append(svg('line', { x1: from, x2: from, y1: EDGE.top - 4, y2: HEIGHT - EDGE.bottom, class: 'note-edge' }));
-    const nearEnd = from > axes.x(view.to) - 90;
+    // Seven pixels a letter: text near the right edge ends there instead of running out of the chart.
+    const nearEnd = from + 3 + note.title.length * 7 > axes.x(view.to);
     root.append(svg('text', { x: nearEnd ? axes.x(view.to) : from + 3, y: EDGE.top - 6, class: `note-text${nearEnd ? ' end' : ''}` }, note.title));
   }
 }

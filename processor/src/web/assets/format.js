@@ -35,7 +35,8 @@ export function percent(ratio) {
 
 export function millis(value) {
   if (missing(value)) return MISSING;
-  return value >= 10000 ? `${digits(value / 1000)} s` : `${digits(value)} ms`;
+  if (value < 1000) return `${digits(value)} ms`;
+  return value < 10000 ? `${(value / 1000).toFixed(2)} s` : `${digits(value / 1000)} s`;
 }
 
 /** A span of milliseconds, in the unit people would say it in. */

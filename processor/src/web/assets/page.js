@@ -7,10 +7,10 @@ import * as panels from './panels.js';
 const EVERY_MS = 1000;
 const PATIENCE_MS = 4000;
 const INCIDENTS = {
-  'error-spike': ['Error spike', 'requests fail with 5xx'],
-  latency: ['Latency', 'answers take several times as long'],
-  'traffic-drop': ['Traffic drop', 'most shoppers stay away'],
-  'search-outage': ['Search outage', 'searches fail'],
+  'error-spike': { title: 'Error spike', text: 'requests to the route fail with 5xx', onRoute: true },
+  latency: { title: 'Latency', text: 'the route answers several times as slowly', onRoute: true },
+  'traffic-drop': { title: 'Traffic drop', text: 'most shoppers stay away from the whole shop', onRoute: false },
+  'search-outage': { title: 'Search outage', text: 'the search fails', onRoute: false },
 };
 
 const byId = (id) => document.getElementById(id);
@@ -63,14 +63,16 @@ function showCharts() {
   const { live, status } = state;
   const newest = live.windows.at(-1);
   const to = newest ? newest.start_ms + live.window_ms : status.now_ms;
-  const from = to - state.minutes * 60000;
+  // While there is less history than asked for, the axis covers what there is, and three minutes at least.
+  const history = live.windows.length > 0 ? to - live.windows[0].start_ms : 0;
+  const from = to - Math.min(state.minutes * 60000, Math.max(180000, history));
   const view = { from, to, windowMs: live.window_ms, annotations: live.annotations, windows: live.windows.filter((window) => window.start_ms >= from) };
   charts.traffic(byId('chart-traffic'), view);
   charts.errorRates(byId('chart-errors'), view);
   charts.slowest(byId('chart-latency'), view);
 }
 
-const VERDICTS = { healthy: '● Healthy', degraded: '▲ Degraded', unhealthy: '✕ Unhealthy' };
+const VERDICTS = { healthy: '● Healthy', starting: '◌ Starting', degraded: '▲ Degraded', unhealthy: '✕ Unhealthy' };
 
 function showHead() {
   const { status } = state;
@@ -96,6 +98,7 @@ function showBanner() {
     byId('verdict').dataset.level = 'unknown';
     byId('verdict').textContent = '✕ Unreachable';
   }
+  banner.dataset.level = state.failedSince === null ? state.status.health.level : 'unreachable';
   document.body.classList.toggle('stale', state.failedSince !== null);
   banner.hidden = text === '';
   if (banner.textContent !== text) banner.textContent = text;
@@ -107,9 +110,9 @@ function showIncidents() {
   const buttons = byId('incident-kinds');
   if (buttons.childElementCount !== kinds.length) {
     buttons.replaceChildren(...kinds.map((kind) => {
-      const [title, text] = INCIDENTS[kind] ?? [kind, ''];
+      const { title, text, onRoute } = INCIDENTS[kind] ?? { title: kind, text: '', onRoute: true };
       const button = panels.h('button', { type: 'button', title: text }, title);
-      button.addEventListener('click', () => startIncident(kind, title));
+      button.addEventListener('click', () => startIncident(kind, title, onRoute));
       return button;
     }));
   }
@@ -132,9 +135,10 @@ function showIncidents() {
   }
 }
 
-async function startIncident(kind, title) {
+async function startIncident(kind, title, onRoute) {
   const note = byId('incident-note');
-  const body = { kind, route: byId('incident-route').value || null, seconds: Number(byId('incident-seconds').value) };
+  const route = onRoute && byId('incident-route').value !== '' ? byId('incident-route').value : null;
+  const body = { kind, route, seconds: Number(byId('incident-seconds').value) };
   try {
     const answer = await fetch('/api/v1/incidents', {
       method: 'POST',

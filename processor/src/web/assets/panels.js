@@ -11,7 +11,7 @@ export function h(selector, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== null && value !== undefined) element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return element;
 }
 
@@ -140,7 +140,7 @@ export function pipeline(status) {
   const age = (ms) => (ms === null ? 'no event yet' : format.span(status.now_ms - ms));
   const running = tasks.filter((task) => task.state === 'running' || task.state === 'idle').length;
   const sum = (list, of) => list.reduce((total, one) => total + of(one), 0);
-  byId('pipeline-note').textContent = `up ${format.span(status.now_ms - status.started_ms)} · ${format.bytes(status.rss_bytes)} resident · ${format.span(status.cpu_seconds * 1000)} of CPU`;
+  byId('pipeline-note').textContent = status.started_ms === 0 ? '' : `up ${format.span(status.now_ms - status.started_ms)} · ${format.bytes(status.rss_bytes)} resident · ${format.span(status.cpu_seconds * 1000)} of CPU`;
   byId('flow').replaceChildren(
     stage('Kafka', status.kafka_ready ? 'good' : 'bad', status.kafka_ready ? 'assigned' : status.kafka_problem ?? 'not assigned', [
       ['reading', `${format.rate(status.rate)}/s`], ['lag', format.count(lag)]]),
