@@ -1,0 +1,159 @@
+use processor_core::schema;
+
+use super::{chosen, route_variable, totals_by};
+use crate::board::{Board, Row};
+use crate::panel::{Kind, Panel};
+
+/// How much, of what, by whom.
+pub(super) fn board() -> Board {
+    Board {
+        uid: "cs-traffic",
+        title: "Traffic",
+        description: "What is asked for and by whom: requests by route and URL, users, events by type.",
+        variables: vec![route_variable()],
+        rows: vec![
+            Row { id: 101, title: "In the shown range", panels: totals() },
+            Row { id: 102, title: "Over time", panels: over_time() },
+            Row { id: 103, title: "URLs and users", panels: by_name() },
+        ],
+    }
+}
+
+fn totals() -> Vec<Panel> {
+    let all = chosen(&schema::HTTP_ALL);
+    let events = chosen(&schema::EVENTS);
+    vec![
+        Panel::new(1, Kind::Total, "Requests", "short", "Requests in the shown range.")
+            .query("requests", &all.select(all.sum("requests")))
+            .size(6, 4),
+        Panel::new(2, Kind::Total, "Events", "short", "Events of every type in the shown range.")
+            .query("events", &events.select(events.sum("count")))
+            .size(6, 4),
+        Panel::new(
+            3,
+            Kind::Total,
+            "Busiest window",
+            "short",
+            "The most requests of one window in the shown range; a window is as long as the chosen resolution.",
+        )
+        .query("requests", &all.select(all.max("requests")))
+        .size(6, 4),
+        Panel::new(
+            4,
+            Kind::Total,
+            "Most users in a window",
+            "short",
+            "The most distinct users of one window in the shown range; with 1h chosen, of an hour.",
+        )
+        .query("users", &all.select(all.max("users")))
+        .size(6, 4),
+    ]
+}
+
+fn over_time() -> Vec<Panel> {
+    let http = chosen(&schema::HTTP);
+    let events = chosen(&schema::EVENTS);
+    let all = chosen(&schema::HTTP_ALL);
+    vec![
+        Panel::new(
+            5,
+            Kind::Stacked,
+            "Requests per second by route",
+            "reqps",
+            "Requests ÷ seconds of the interval. Ids in paths are replaced by :id; beyond the configured number of routes \
+             the rest is __other__.",
+        )
+        .query(
+            "$tag_route",
+            &http
+                .select(http.per_second("requests"))
+                .and(http.chosen("route"))
+                .by(http.tag("route"))
+                .per_interval("0"),
+        )
+        .size(24, 9),
+        Panel::new(6, Kind::Stacked, "Events per second by type", "eps", "Counted events ÷ seconds of the interval.").query(
+            "$tag_event_type",
+            &events.select(events.per_second("count")).by(events.tag("event_type")).per_interval("0"),
+        ),
+        Panel::new(
+            7,
+            Kind::Lines,
+            "Users per window",
+            "short",
+            "Distinct users of a window, exact; the greatest and the mean of the interval's windows.",
+        )
+        .query("most", &all.select(all.max("users")).per_interval("null"))
+        .query("mean", &all.select(all.call("mean", "users")).per_interval("null")),
+    ]
+}
+
+fn by_name() -> Vec<Panel> {
+    let urls = chosen(&schema::URL_TOP);
+    let users = chosen(&schema::USER_TOP);
+    let among = "Only windows in which it was among the 20 most requested, so a lower bound; exact for what is always among them.";
+    let newest = |source: &crate::influxql::Source, name| {
+        source
+            .select([source.field(name), source.field("requests"), source.field("errors")].join(", "))
+            .by(source.tag("rank"))
+            .newest()
+    };
+    vec![
+        totals_by(
+            Panel::new(
+                8,
+                Kind::Table,
+                "Requests per URL",
+                "short",
+                &format!("Requests and 5xx over the shown range. {among}"),
+            )
+            .query(
+                "",
+                &urls
+                    .select([urls.field("url"), urls.field("requests"), urls.field("errors")].join(", "))
+                    .limit(20_000),
+            ),
+            "url",
+            "URL",
+        )
+        .size(12, 12),
+        totals_by(
+            Panel::new(
+                9,
+                Kind::Table,
+                "Requests per user",
+                "short",
+                &format!("Requests and 5xx over the shown range. {among}"),
+            )
+            .query(
+                "",
+                &users
+                    .select(
+                        [users.field("user_id"), users.field("requests"), users.field("errors")].join(", "),
+                    )
+                    .limit(20_000),
+            ),
+            "user_id",
+            "User",
+        )
+        .size(12, 12),
+        Panel::new(
+            10,
+            Kind::Table,
+            "Top URLs of the newest window",
+            "short",
+            "By rank, as the newest window has them.",
+        )
+        .query("", &newest(&urls, "url"))
+        .size(12, 10),
+        Panel::new(
+            11,
+            Kind::Table,
+            "Top users of the newest window",
+            "short",
+            "By rank, as the newest window has them.",
+        )
+        .query("", &newest(&users, "user_id"))
+        .size(12, 10),
+    ]
+}

@@ -1,0 +1,177 @@
+//! Rules that Grafana does not check but that break things when they are not kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dashboards::alert::NoData;
+use dashboards::{Bindings, Slo, alert_rules, artefacts, boards, queries};
+use processor_core::schema;
+use serde_json::Value;
+
+fn generated_boards() -> Vec<Value> {
+    artefacts(&Slo::default())
+        .iter()
+        .filter(|artefact| artefact.path.starts_with("dashboards"))
+        .map(|artefact| serde_json::from_str(&artefact.text).unwrap())
+        .collect()
+}
+
+fn panels(board: &Value) -> impl Iterator<Item = &Value> {
+    board["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row")
+}
+
+/// Two files with one uid, or one title twice, take the provider's right to write every dashboard.
+#[test]
+fn uids_and_titles_are_unique_and_ids_absent() {
+    let boards = generated_boards();
+    let distinct =
+        |key: &str| boards.iter().map(|board| board[key].as_str().unwrap()).collect::<BTreeSet<_>>().len();
+    assert_eq!(distinct("uid"), boards.len());
+    assert_eq!(distinct("title"), boards.len());
+    for board in &boards {
+        assert_eq!(board["id"], Value::Null);
+        assert!(board.get("__inputs").is_none());
+    }
+}
+
+#[test]
+fn panel_ids_are_unique_and_panels_do_not_overlap() {
+    for board in generated_boards() {
+        let all = board["panels"].as_array().unwrap();
+        let ids: BTreeSet<_> = all.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+        assert_eq!(ids.len(), all.len(), "{}", board["title"]);
+        let mut cells = BTreeSet::new();
+        for panel in all {
+            let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+            assert!(at("x") + at("w") <= 24, "{}", panel["title"]);
+            for x in at("x")..at("x") + at("w") {
+                for y in at("y")..at("y") + at("h") {
+                    assert!(cells.insert((x, y)), "{} overlaps", panel["title"]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_panel_explains_itself() {
+    for board in generated_boards() {
+        for panel in panels(&board) {
+            let title = &panel["title"];
+            assert!(panel["description"].as_str().unwrap().len() > 20, "{title}: description");
+            assert_eq!(panel["interval"], "${resolution:text}", "{title}: shortest interval");
+            assert_eq!(panel["datasource"]["uid"], dashboards::DATA_SOURCE_UID, "{title}");
+            assert_eq!(panel["datasource"]["type"], "influxdb", "{title}");
+            let defaults = &panel["fieldConfig"]["defaults"];
+            assert!(defaults["unit"].is_string(), "{title}: unit");
+            assert_eq!(defaults["min"], 0, "{title}: min");
+            assert!(!defaults["noValue"].as_str().unwrap().is_empty(), "{title}: noValue");
+            for target in panel["targets"].as_array().unwrap() {
+                assert_eq!(target["datasource"]["uid"], dashboards::DATA_SOURCE_UID, "{title}");
+                assert_eq!(target["rawQuery"], true, "{title}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_query_names_a_measurement_its_tags_and_its_fields() {
+    let shown = queries(&Slo::default(), &Bindings::between(0, 1)).into_iter().map(|query| query.influxql);
+    let alerting = alert_rules(&Slo::default());
+    let alerting = alerting.iter().flat_map(|rule| &rule.queries).map(|query| query.influxql.clone());
+    for query in shown.chain(alerting) {
+        let mut quoted = query.split('"').skip(1).step_by(2).filter(|name| *name != "clickstream");
+        let policies = ["raw_10s", "rollup_1m", "rollup_1h"];
+        let measurement = schema::ALL
+            .into_iter()
+            .find(|measurement| query.contains(&format!("\".\"{}\"", measurement.name)))
+            .or_else(|| {
+                schema::ALL
+                    .into_iter()
+                    .find(|measurement| query.contains(&format!(".\"{}\"", measurement.name)))
+            })
+            .unwrap_or_else(|| panic!("no measurement in {query}"));
+        let aliases: BTreeSet<_> =
+            query.split(" AS \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let unknown: Vec<_> = quoted
+            .by_ref()
+            .filter(|name| {
+                !(policies.contains(name)
+                    || *name == measurement.name
+                    || aliases.contains(name)
+                    || measurement.tags.contains(name)
+                    || measurement.fields.iter().any(|(field, _)| field == name))
+            })
+            .collect();
+        assert!(unknown.is_empty(), "{unknown:?} are not of {} in {query}", measurement.name);
+    }
+}
+
+#[test]
+fn no_query_is_left_with_a_variable() {
+    for query in queries(&Slo::default(), &Bindings::between(0, 1)) {
+        assert!(!query.influxql.replace("$/", "").contains('$'), "{}: {}", query.panel, query.influxql);
+    }
+    for rule in alert_rules(&Slo::default()) {
+        for query in &rule.queries {
+            // Grafana expands no dashboard variables for a rule.
+            assert!(
+                !query.influxql_at(0).replace("$/", "").contains('$'),
+                "{}: {}",
+                rule.uid,
+                query.influxql
+            );
+        }
+    }
+}
+
+#[test]
+fn a_rule_draws_its_limit_on_the_panel_it_links_to() {
+    let boards = boards::all(&Slo::default());
+    let panels: BTreeMap<_, _> =
+        boards.iter().flat_map(|board| board.panels().map(|panel| ((board.uid, panel.id), panel))).collect();
+    for rule in alert_rules(&Slo::default()) {
+        let panel =
+            panels.get(&rule.place).unwrap_or_else(|| panic!("{}: no panel {:?}", rule.uid, rule.place));
+        if let Some(limit) = rule.limit {
+            assert!(
+                panel.thresholds.iter().any(|(value, _)| (value - limit).abs() < f64::EPSILON),
+                "{}: `{}` does not show {limit}",
+                rule.uid,
+                panel.title
+            );
+            assert!(
+                rule.condition.contains(&limit.to_string()),
+                "{}: {limit} is not in its condition",
+                rule.uid
+            );
+        }
+    }
+}
+
+#[test]
+fn rules_are_complete_and_their_texts_survive_the_environment() {
+    let rules = alert_rules(&Slo::default());
+    let distinct = |texts: Vec<&str>| texts.into_iter().collect::<BTreeSet<_>>().len();
+    assert_eq!(distinct(rules.iter().map(|rule| rule.uid).collect()), rules.len());
+    assert_eq!(distinct(rules.iter().map(|rule| rule.title).collect()), rules.len());
+    for rule in &rules {
+        assert!(!rule.queries.is_empty() && !rule.condition.is_empty(), "{}", rule.uid);
+        assert!(rule.uid.len() <= 40, "{}: Grafana takes 40 characters", rule.uid);
+        assert!(["page", "warn", "ticket"].contains(&rule.severity), "{}", rule.uid);
+        // Provisioning expands `$NAME` in titles and `${NAME}` in annotations from Grafana's environment.
+        assert!(!rule.title.contains('$'), "{}", rule.uid);
+        assert!(!rule.summary.contains("${") && !rule.description.contains("${"), "{}", rule.uid);
+        for query in &rule.queries {
+            assert!(
+                rule.condition.contains(&format!("${}", query.name)),
+                "{}: {} is unused",
+                rule.uid,
+                query.name
+            );
+            assert!(query.from_s > query.to_s, "{}: {}", rule.uid, query.name);
+        }
+    }
+    let on_silence: Vec<_> =
+        rules.iter().filter(|rule| rule.no_data == NoData::Alerting).map(|rule| rule.uid).collect();
+    assert_eq!(on_silence, ["cs-traffic-drop", "cs-deadman"]);
+}
