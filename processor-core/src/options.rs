@@ -132,13 +132,24 @@ impl Options {
         Ok(())
     }
 
+    /// Tells apart partials that must not be added up: those of another group, or of windows that mean another span.
+    ///
+    /// The same over versions of this program, as partials of both sides of an upgrade belong together.
+    #[must_use]
+    pub fn origin(&self, group: &str) -> u64 {
+        let inputs: Vec<&str> = self.inputs.iter().map(|input| input.topic.as_str()).collect();
+        let meaning = format!("{group}\n{}\n{}\n{}", inputs.join(","), self.window_size, self.allowed_lateness);
+        crate::hash::fingerprint(&meaning)
+    }
+
     /// How long after its last event anything keyed may still be needed: an hour window, its lateness, a lookback.
     pub(crate) fn retention(&self) -> i64 {
         HOUR + self.lookback()
     }
 
-    /// How far behind the watermark events may still matter to open state.
-    pub(crate) fn lookback(&self) -> i64 {
+    /// How far behind the watermark events may still matter to open state, in microseconds: what a restart reads again.
+    #[must_use]
+    pub fn lookback(&self) -> i64 {
         let keyed = self.attribution_lookback.max(self.dedup_window).max(HOUR);
         keyed + self.allowed_lateness + self.out_of_orderness + self.window_size
     }

@@ -1,0 +1,333 @@
+//! The running processor: threads around the state machines of `processor-core`.
+//!
+//! One coordinator thread (the caller of [`run`]) keeps the group membership, the status and the end of the run.
+//! Worker threads own tasks and merges: they read batches, call the core, and seal an epoch every half second. What
+//! an epoch handed out is produced to Kafka and submitted to the sinks; once all of it is durable, its offsets are
+//! committed. So a crash at any moment repeats work and never loses any.
+
+mod assign;
+mod incidents;
+mod process;
+mod report;
+mod shared;
+mod sinks;
+mod stage1;
+mod stage2;
+mod worker;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use processor_core::{InputOptions, Options};
+
+use crate::kafka::admin::{Admin, TopicSpec};
+use crate::kafka::{
+    ClientSettings, Consumer, ConsumerSettings, KafkaError, KafkaOutbox, KafkaProblem, ProducerSettings,
+};
+use crate::live::Live;
+use crate::settings::Settings;
+use crate::shutdown::Shutdown;
+use crate::sink::PointSink as _;
+use crate::status::{StatusBoard, Totals};
+use crate::web::{self, IncidentHandler};
+
+pub use crate::kafka::admin::MissingTopics;
+use shared::{Shared, Topology};
+use worker::Worker;
+
+/// How a run differs from the usual one.
+#[derive(Clone, Default)]
+pub struct RunOptions {
+    /// Read to the end offsets of the start, decide and write everything, commit, and return.
+    pub until_end: bool,
+    /// Who makes topics that are missing.
+    pub leave_topics_to_broker: bool,
+    /// Lets the page start incidents: for the demo.
+    pub incidents: Option<IncidentHandler>,
+    /// Called with the page's address once it is served.
+    pub on_listen: Option<Arc<dyn Fn(SocketAddr) + Send + Sync>>,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunSummary {
+    /// Conservation of this instance.
+    pub totals: Totals,
+    /// Points confirmed by the sinks.
+    pub points_written: u64,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// CPU seconds, of all threads.
+    pub cpu_seconds: f64,
+}
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Kafka cannot be used as configured.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// The Kafka client cannot go on.
+    #[error(transparent)]
+    KafkaClient(KafkaProblem),
+    /// The status page's port.
+    #[error(transparent)]
+    Web(#[from] web::WebError),
+    /// InfluxDB's settings.
+    #[error("influxdb settings")]
+    Influx(#[from] crate::influx::ConfigError),
+    /// The folder for points.
+    #[error("files.dir cannot be written")]
+    Files(#[source] std::io::Error),
+    /// The inputs do not fit together.
+    #[error("{0}")]
+    Inputs(String),
+    /// Settings that the core refuses.
+    #[error("the settings contradict each other")]
+    Options(#[from] processor_core::OptionsError),
+    /// Something that was handed out can never become durable; nothing after the last commit counts as done.
+    #[error("{0}; nothing was committed, a restart repeats it")]
+    Output(String),
+    /// Stopped before everything under way was durable.
+    #[error("stopped after {0:?} (shutdown.deadline) with work still under way; a restart repeats it: {1}")]
+    NotDrained(Duration, String),
+}
+
+/// The coordinator's poll: the longest a rebalance or a wish to stop waits for it.
+const POLL: Duration = Duration::from_millis(50);
+/// How long making topics may take.
+const TOPICS_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often waiting for a topic says so.
+const REMINDER: Duration = Duration::from_secs(10);
+/// Partitions of the partials topic when it is made: merging is cheap, and each task reports to each of them.
+const MERGE_PARTITIONS_MAX: i32 = 8;
+
+/// Runs until `shutdown` is triggered, or to the end with [`RunOptions::until_end`].
+///
+/// Kafka and InfluxDB may be away at the start: the status page says so, `/readyz` answers 503, and it keeps trying.
+///
+/// # Errors
+/// [`RunError`]; what is not committed then is repeated by the next run.
+pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Result<RunSummary, RunError> {
+    let started = Instant::now();
+    let core = Arc::new(core_options(settings));
+    core.validate()?;
+    let board = Arc::new(StatusBoard::default());
+    let live = Arc::new(Live::new(settings.windows.size));
+    report::introduce(&board, settings);
+    let page =
+        web::serve(settings.http.listen, Arc::clone(&board), Arc::clone(&live), options.incidents.clone())?;
+    tracing::info!(address = %page.addr(), "the status page is served at http://{}", page.addr());
+    if let Some(on_listen) = &options.on_listen {
+        on_listen(page.addr());
+    }
+
+    let client = ClientSettings {
+        brokers: settings.kafka.brokers.join(","),
+        client_id: "clickpulse-processor".to_owned(),
+        properties: (*settings.kafka.properties).clone(),
+    };
+    let outbox = Arc::new(KafkaOutbox::new(
+        &ProducerSettings::new(client.clone()),
+        report::producer_problems(&board),
+    )?);
+    let sink = sinks::start(settings, &outbox)?;
+    board.update(|status| status.sink = sink.status());
+    let Some(topology) = topology(settings, options, &client, &board, &sink, shutdown)? else {
+        return Ok(RunSummary::default()); // asked to stop before Kafka was there
+    };
+    let shared = Arc::new(Shared::new(core, topology, outbox, sink, Arc::clone(&board), live, settings));
+    let marks = incidents::follow(&client, &settings.kafka.incidents_topic, &shared);
+
+    let handler = Arc::new(assign::Coordinator::new(Arc::clone(&shared), options.until_end));
+    let workers = settings.workers.get();
+    let mut topics: Vec<String> = settings.inputs.iter().map(|input| input.topic.clone()).collect();
+    topics.push(settings.kafka.partials_topic.clone());
+    let consumer = Consumer::new(
+        &ConsumerSettings {
+            client,
+            group_id: settings.kafka.group_id.clone(),
+            group_instance_id: settings.kafka.instance_id.clone(),
+            workers,
+            prefetch_bytes: ConsumerSettings::PREFETCH_BYTES.min(settings.memory.budget as usize / 8),
+        },
+        &topics,
+        Arc::clone(&handler) as Arc<dyn crate::kafka::Assignments>,
+    )?;
+    let threads: Vec<_> = (0..workers).map(|at| Worker::start(at, &consumer, &shared)).collect();
+    handler.set_workers(threads.iter().map(worker::Handle::link).collect());
+
+    let end = coordinate(&consumer, &shared, &handler, options, shutdown, settings.shutdown.deadline);
+    // Workers hold queues of the consumer, so they end first.
+    for thread in threads {
+        thread.stop();
+    }
+    let closed = consumer.close(Duration::from_secs(5));
+    if let (Ok(()), Err(error)) = (&end, closed) {
+        tracing::warn!(%error, "could not leave the consumer group in order");
+    }
+    marks.stop();
+    let remaining = shared.sink.shutdown(Duration::from_secs(2));
+    if end.is_ok() && remaining > 0 {
+        tracing::debug!(remaining, "points of the status were not written at the end");
+    }
+    if let Err(error) = shared.outbox.flush(Duration::from_secs(5)) {
+        tracing::warn!(%error, "dead letters of refused points may be missing");
+    }
+    report::publish(&shared);
+    page.stop();
+    end?;
+    let status = board.get();
+    Ok(RunSummary {
+        totals: status.totals,
+        points_written: status.sink.points_written,
+        seconds: started.elapsed().as_secs_f64(),
+        cpu_seconds: status.cpu_seconds,
+    })
+}
+
+/// The coordinator's loop.
+fn coordinate(
+    consumer: &Consumer,
+    shared: &Arc<Shared>,
+    handler: &assign::Coordinator,
+    options: &RunOptions,
+    shutdown: &Shutdown,
+    deadline: Duration,
+) -> Result<(), RunError> {
+    let mut reporter = report::Reporter::new(shared);
+    let mut stopping: Option<Instant> = None;
+    loop {
+        consumer.poll(POLL);
+        if let Some(error) = shared.failure() {
+            return Err(error);
+        }
+        reporter.turn(consumer, handler);
+        if options.until_end && handler.reached_the_end() {
+            tracing::info!("everything up to the end offsets is counted, written and committed");
+            return Ok(());
+        }
+        match stopping {
+            None if shutdown.is_triggered() => {
+                tracing::info!("draining: what was read is written and committed");
+                shared.draining.store(true, Ordering::Release);
+                handler.drain();
+                stopping = Some(Instant::now());
+            }
+            Some(_) if handler.is_drained() => return Ok(()),
+            Some(since) if since.elapsed() > deadline => {
+                let problem = shared.sink.status().problem;
+                let why = problem.unwrap_or_else(|| "a sink or Kafka is slow to confirm".to_owned());
+                return Err(RunError::NotDrained(deadline, why));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Waits for Kafka and the input topics, makes the others, and counts partitions. `None` when asked to stop.
+fn topology(
+    settings: &Settings,
+    options: &RunOptions,
+    client: &ClientSettings,
+    board: &StatusBoard,
+    sink: &sinks::Sinks,
+    shutdown: &Shutdown,
+) -> Result<Option<Topology>, RunError> {
+    let admin = Admin::new(client)?;
+    let waiting = |problem: String| {
+        board.update(|status| {
+            status.kafka_problem = Some(problem);
+            status.sink = sink.status();
+        });
+    };
+    let found = admin.wait_for_brokers(|error| {
+        waiting(error.to_string());
+        !shutdown.is_triggered()
+    });
+    if shutdown.is_triggered() {
+        return Ok(None);
+    }
+    found?;
+    let mut tasks: Option<(i32, &str)> = None;
+    for input in &settings.inputs {
+        let mut reminded: Option<Instant> = None;
+        let count = loop {
+            match admin.partition_count(&input.topic, Duration::from_secs(5)) {
+                Ok(count) => break count,
+                Err(error @ (KafkaError::UnknownTopic { .. } | KafkaError::Unreachable { .. })) => {
+                    let problem = format!(
+                        "waiting for topic `{}`: {error}; create it, or start the producer",
+                        input.topic
+                    );
+                    if reminded.is_none_or(|at| at.elapsed() > REMINDER) {
+                        tracing::warn!("{problem}");
+                        reminded = Some(Instant::now());
+                    }
+                    waiting(problem);
+                    if shutdown.wait(Duration::from_millis(500)) {
+                        return Ok(None);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        match tasks {
+            Some((tasks, first)) if tasks != count => {
+                return Err(RunError::Inputs(format!(
+                    "inputs: topic `{first}` has {tasks} partition(s) and `{}` has {count}: joined inputs must have \
+                     the same number",
+                    input.topic
+                )));
+            }
+            _ => tasks = Some((count, &input.topic)),
+        }
+    }
+    let (tasks, _) = tasks.expect("settings have at least one input");
+    let missing =
+        if options.leave_topics_to_broker { MissingTopics::LeaveToBroker } else { MissingTopics::Create };
+    let existing = admin.partition_count(&settings.kafka.partials_topic, Duration::from_secs(5));
+    let merges = existing.unwrap_or_else(|_| tasks.min(MERGE_PARTITIONS_MAX));
+    let mut topics = vec![
+        TopicSpec::partials(&settings.kafka.partials_topic, merges),
+        TopicSpec::incidents(&settings.kafka.incidents_topic),
+    ];
+    for input in &settings.inputs {
+        topics.extend([TopicSpec::dead_letters(&input.topic), TopicSpec::late(&input.topic)]);
+    }
+    admin.ensure_topics(&topics, missing, TOPICS_TIMEOUT)?;
+    board.update(|status| status.kafka_problem = Some("joining the consumer group".to_owned()));
+    Ok(Some(Topology { tasks: tasks as u32, merges: merges as u32 }))
+}
+
+fn core_options(settings: &Settings) -> Options {
+    let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    let windows = &settings.windows;
+    Options {
+        window_size: micros(windows.size),
+        allowed_lateness: micros(windows.allowed_lateness),
+        out_of_orderness: micros(windows.out_of_orderness),
+        max_future_skew: micros(windows.max_future_skew),
+        emit_every: micros(windows.emit_every),
+        idle_after: micros(windows.idle_after),
+        dedup_window: micros(settings.dedup.window),
+        attribution_lookback: micros(settings.attribution.lookback),
+        template_routes: settings.routes.template,
+        routes_max: settings.routes.max,
+        urls_max: settings.urls_max,
+        campaigns_max: settings.campaigns_max,
+        clicks_per_user_max: settings.attribution.clicks_per_user_max,
+        inputs: settings
+            .inputs
+            .iter()
+            .map(|input| InputOptions {
+                topic: input.topic.clone(),
+                default_type: input.event_type.unwrap_or(events::EventType::PageView),
+                fields: input.fields.clone(),
+                max_bytes: input.max_record_bytes,
+            })
+            .collect(),
+    }
+}

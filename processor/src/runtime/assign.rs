@@ -1,0 +1,226 @@
+//! From partitions to tasks and merges: what this member owns, and which worker has it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use processor_core::{Checkpoint, Merge, MergeCheckpoint, ReplayPoint, Task, TaskIdentity};
+
+use super::RunError;
+use super::shared::{Shared, now};
+use super::stage1::TaskSlot;
+use super::stage2::MergeSlot;
+use super::worker::{Command, Link};
+use crate::kafka::{AssignedPartition, Assignments, Consumer, KafkaProblem, Start, StartAt};
+
+/// How long a rebalance waits for the workers: far above a batch, far below the group's patience.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long reading end offsets may take.
+const END_OFFSETS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The handler of the group's decisions.
+pub(super) struct Coordinator {
+    shared: Arc<Shared>,
+    until_end: bool,
+    workers: OnceLock<Vec<Link>>,
+    owned: Mutex<Owned>,
+}
+
+#[derive(Default)]
+struct Owned {
+    partitions: BTreeSet<(String, i32)>,
+    /// Whether there was an assignment yet.
+    assigned: bool,
+}
+
+impl Coordinator {
+    pub(super) fn new(shared: Arc<Shared>, until_end: bool) -> Self {
+        Self { shared, until_end, workers: OnceLock::new(), owned: Mutex::default() }
+    }
+
+    /// To be called once, before the first poll.
+    pub(super) fn set_workers(&self, workers: Vec<Link>) {
+        assert!(self.workers.set(workers).is_ok(), "workers are set once");
+    }
+
+    fn workers(&self) -> &[Link] {
+        self.workers.get().expect("workers are set before the first poll")
+    }
+
+    fn worker_of(&self, partition: i32) -> &Link {
+        let workers = self.workers();
+        &workers[partition as usize % workers.len()]
+    }
+
+    fn owned(&self) -> MutexGuard<'_, Owned> {
+        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether partitions of the partials topic are owned by others, so that their commits have to be asked for.
+    pub(super) fn foreign_merges(&self) -> Vec<i32> {
+        let owned = self.owned();
+        (0..self.shared.topology.merges as i32)
+            .filter(|at| !owned.partitions.contains(&(self.shared.partials_topic.clone(), *at)))
+            .collect()
+    }
+
+    /// Tells every worker to read nothing new and to write what it has.
+    pub(super) fn drain(&self) {
+        self.workers().iter().for_each(|worker| worker.send(Command::Drain));
+    }
+
+    /// Whether every worker has nothing under way after [`Coordinator::drain`].
+    pub(super) fn is_drained(&self) -> bool {
+        self.workers().iter().all(|worker| worker.drained.load(Ordering::Acquire))
+    }
+
+    /// For a bounded run: whether every owned task has reached its end and all of it is committed.
+    pub(super) fn reached_the_end(&self) -> bool {
+        self.owned().assigned && self.workers().iter().all(|worker| worker.ended.load(Ordering::Acquire))
+    }
+
+    fn task(
+        &self,
+        partition: i32,
+        inputs: &[Option<&AssignedPartition>],
+        ends: Vec<i64>,
+    ) -> Result<TaskSlot, RunError> {
+        let shared = &self.shared;
+        let start = |input: &Option<&AssignedPartition>| match input.and_then(|of| of.committed.as_ref()) {
+            Some(committed) => Checkpoint::parse(committed.offset, &committed.metadata),
+            None => Checkpoint {
+                next_offset: 0,
+                watermark: i64::MIN,
+                replay: ReplayPoint { offset: 0, watermark: i64::MIN },
+            },
+        };
+        let starts: Vec<Checkpoint> = inputs.iter().map(start).collect();
+        let identity = TaskIdentity {
+            partition: partition as u32,
+            tasks: shared.topology.tasks,
+            merge_partitions: shared.topology.merges,
+            origin: shared.origin,
+        };
+        let task = Task::new(Arc::clone(&shared.core), identity, &starts, now())?;
+        tracing::info!(partition, ?starts, "task assigned");
+        Ok(TaskSlot::new(partition, task, starts, ends))
+    }
+}
+
+impl Assignments for Coordinator {
+    fn assigned(&self, consumer: &Consumer, partitions: &[AssignedPartition]) -> Vec<Start> {
+        let shared = &self.shared;
+        let mut tasks: BTreeMap<i32, Vec<Option<&AssignedPartition>>> = BTreeMap::new();
+        let mut starts = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let worker = self.worker_of(partition.partition);
+            if partition.topic == shared.partials_topic {
+                let checkpoint = match &partition.committed {
+                    Some(committed) => MergeCheckpoint::parse(committed.offset, &committed.metadata),
+                    None => MergeCheckpoint::parse(0, ""),
+                };
+                let at = match &partition.committed {
+                    Some(_) => StartAt::Offset(checkpoint.replay_offset),
+                    None => StartAt::Beginning,
+                };
+                tracing::info!(partition = partition.partition, ?checkpoint, "merge assigned");
+                let merge = Merge::new(Arc::clone(&shared.core), shared.origin, &checkpoint);
+                worker.send(Command::AssignMerge(Box::new(MergeSlot::new(partition.partition, merge))));
+                starts.push(Start { at, queue: worker.merge_queue });
+                continue;
+            }
+            let input = shared.core.inputs.iter().position(|input| input.topic == partition.topic);
+            let input = input.expect("only configured topics are subscribed to");
+            tasks.entry(partition.partition).or_insert_with(|| vec![None; shared.core.inputs.len()])[input] =
+                Some(partition);
+            let at = match &partition.committed {
+                Some(committed) => {
+                    StartAt::Offset(Checkpoint::parse(committed.offset, &committed.metadata).replay.offset)
+                }
+                None => StartAt::Beginning,
+            };
+            starts.push(Start { at, queue: worker.task_queue });
+        }
+        for (partition, inputs) in tasks {
+            let ends = match self.end_offsets(consumer, partition) {
+                Ok(ends) => ends,
+                Err(error) => {
+                    shared.fail(error.into());
+                    return starts;
+                }
+            };
+            match self.task(partition, &inputs, ends) {
+                Ok(slot) => self.worker_of(partition).send(Command::AssignTask(Box::new(slot))),
+                Err(error) => shared.fail(error),
+            }
+        }
+        let mut owned = self.owned();
+        owned.assigned = true;
+        owned.partitions.extend(partitions.iter().map(|of| (of.topic.clone(), of.partition)));
+        shared.board.update(|status| {
+            status.kafka_ready = true;
+            status.kafka_problem = None;
+        });
+        starts
+    }
+
+    fn revoked(&self, _: &Consumer, partitions: &[(String, i32)], lost: bool) {
+        tracing::info!(?partitions, lost, "partitions revoked");
+        let is_merge = |of: &&(String, i32)| of.0 == self.shared.partials_topic;
+        let merges: Vec<i32> = partitions.iter().filter(is_merge).map(|of| of.1).collect();
+        let tasks: BTreeSet<i32> = partitions.iter().filter(|of| !is_merge(of)).map(|of| of.1).collect();
+        let (done, wait) = mpsc::channel();
+        for worker in self.workers() {
+            worker.send(Command::Revoke {
+                tasks: tasks.iter().copied().collect(),
+                merges: merges.clone(),
+                done: done.clone(),
+            });
+        }
+        drop(done);
+        for _ in self.workers() {
+            if wait.recv_timeout(RELEASE_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let problem = format!("a worker did not let go of its partitions within {RELEASE_TIMEOUT:?}");
+                self.shared.fail(RunError::Output(problem));
+                return;
+            }
+        }
+        self.owned().partitions.retain(|of| !partitions.contains(of));
+    }
+
+    fn committed(&self, offsets: &[(String, i32, i64)]) {
+        self.shared.committed_at_ms.store(now().millis(), Ordering::Release);
+        let mut reports = self.shared.reports();
+        for (topic, partition, next_offset) in offsets {
+            if *topic == self.shared.partials_topic {
+                self.shared.confirm_merge(*partition, *next_offset);
+            }
+            reports.committed.insert((topic.clone(), *partition), *next_offset);
+        }
+    }
+
+    fn error(&self, problem: KafkaProblem) {
+        if problem.is_fatal() {
+            self.shared.fail(RunError::KafkaClient(problem));
+            return;
+        }
+        if matches!(problem, KafkaProblem::AllBrokersDown { .. }) {
+            self.shared.board.update(|status| status.kafka_problem = Some(problem.to_string()));
+        }
+        self.shared.problem(problem.to_string());
+    }
+}
+
+impl Coordinator {
+    /// Where a bounded run ends, per input; empty otherwise.
+    fn end_offsets(&self, consumer: &Consumer, partition: i32) -> Result<Vec<i64>, crate::kafka::KafkaError> {
+        if !self.until_end {
+            return Ok(Vec::new());
+        }
+        let of: Vec<_> =
+            self.shared.core.inputs.iter().map(|input| (input.topic.clone(), partition)).collect();
+        consumer.query_end_offsets(&of, END_OFFSETS_TIMEOUT)
+    }
+}

@@ -1,0 +1,226 @@
+//! The status: composed from what the workers said, shown on the page, written as the measurement `pipeline`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use events::Reason;
+use processor_core::{FieldValue, MergeCheckpoint, Point, Resolution, TaskTotals, schema};
+
+use super::assign::Coordinator;
+use super::process;
+use super::shared::{Shared, now};
+use crate::kafka::{Consumer, KafkaProblem};
+use crate::settings::Settings;
+use crate::sink::{Ack, PointSink as _};
+use crate::status::{PipelineStatus, StatusBoard, Totals};
+
+const STATUS_EVERY: Duration = Duration::from_millis(500);
+/// How often commits of merges elsewhere are asked for.
+const FOREIGN_EVERY: Duration = Duration::from_secs(1);
+const FOREIGN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the measurement `pipeline` gets a point, traffic or not.
+const PIPELINE_EVERY: Duration = Duration::from_secs(10);
+/// The rate shown is of this long.
+const RATE_SPAN: Duration = Duration::from_secs(5);
+
+/// The coordinator's periodic work.
+pub(super) struct Reporter {
+    shared: Arc<Shared>,
+    started: Instant,
+    status_at: Instant,
+    foreign_at: Instant,
+    pipeline_at: Option<Instant>,
+    rate_from: (Instant, u64),
+}
+
+impl Reporter {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let now = Instant::now();
+        Self {
+            shared: Arc::clone(shared),
+            started: now,
+            status_at: now,
+            foreign_at: now,
+            pipeline_at: None,
+            rate_from: (now, 0),
+        }
+    }
+
+    pub(super) fn turn(&mut self, consumer: &Consumer, handler: &Coordinator) {
+        if self.foreign_at.elapsed() >= FOREIGN_EVERY {
+            self.foreign_at = Instant::now();
+            self.ask_for_foreign_merges(consumer, &handler.foreign_merges());
+        }
+        if self.status_at.elapsed() >= STATUS_EVERY {
+            self.status_at = Instant::now();
+            publish(&self.shared);
+            self.rate();
+        }
+        if self.pipeline_at.is_none_or(|at| at.elapsed() >= PIPELINE_EVERY) {
+            self.pipeline_at = Some(Instant::now());
+            let point = pipeline_point(&self.shared, self.started.elapsed());
+            self.shared.submit(vec![point], Ack::new(|| ()));
+        }
+    }
+
+    /// Merges of other instances tell by their commits how far they are, and the frontier.
+    fn ask_for_foreign_merges(&self, consumer: &Consumer, foreign: &[i32]) {
+        if foreign.is_empty() {
+            return;
+        }
+        let of: Vec<_> = foreign.iter().map(|at| (self.shared.partials_topic.clone(), *at)).collect();
+        let committed = match consumer.committed(&of, FOREIGN_TIMEOUT) {
+            Ok(committed) => committed,
+            Err(error) => return self.shared.problem(error.to_string()),
+        };
+        for (partition, committed) in foreign.iter().zip(committed) {
+            let Some(committed) = committed else { continue };
+            self.shared.confirm_merge(*partition, committed.offset);
+            let checkpoint = MergeCheckpoint::parse(committed.offset, &committed.metadata);
+            self.shared.frontier.fetch_max(checkpoint.frontier, Ordering::AcqRel);
+        }
+    }
+
+    fn rate(&mut self) {
+        let (since, before) = self.rate_from;
+        let consumed = self.shared.reports().totals.consumed;
+        let elapsed = since.elapsed().max(Duration::from_millis(1));
+        let rate = consumed.saturating_sub(before) as f64 / elapsed.as_secs_f64();
+        self.shared.board.update(|status| status.rate = rate);
+        if elapsed >= RATE_SPAN {
+            self.rate_from = (Instant::now(), consumed);
+        }
+    }
+}
+
+/// Puts what is known before anything runs on the page.
+pub(super) fn introduce(board: &StatusBoard, settings: &Settings) {
+    let topics: Vec<&str> = settings.inputs.iter().map(|input| input.topic.as_str()).collect();
+    board.update(|status| {
+        *status = PipelineStatus {
+            instance: instance_name(settings),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_ms: now().millis(),
+            source: format!("{} at {}", topics.join(", "), settings.kafka.brokers.join(", ")),
+            kafka_problem: Some("connecting".to_owned()),
+            ..PipelineStatus::default()
+        };
+    });
+}
+
+/// What tells instances apart in metrics: the configured id, or the host and the page's port.
+pub(super) fn instance_name(settings: &Settings) -> String {
+    settings
+        .kafka
+        .instance_id
+        .clone()
+        .unwrap_or_else(|| format!("{}:{}", process::host_name(), settings.http.listen.port()))
+}
+
+/// Shows the producing client's problems on the page.
+pub(super) fn producer_problems(board: &Arc<StatusBoard>) -> impl Fn(KafkaProblem) + Send + Sync + 'static {
+    let board = Arc::clone(board);
+    move |problem| {
+        tracing::warn!("{problem}");
+        board.error(now().millis(), problem.to_string());
+    }
+}
+
+/// Composes the status from the workers' reports.
+pub(super) fn publish(shared: &Shared) {
+    let (freshness_p50_ms, freshness_p99_ms) = shared.freshness();
+    let now_ms = now().millis();
+    let committed_at = shared.committed_at_ms.load(Ordering::Acquire);
+    let sink = shared.sink.status();
+    let reports = shared.reports();
+    shared.board.update(|status| {
+        status.totals = totals(&reports.totals);
+        status.by_reason = by_reason(&reports.totals);
+        status.behind_watermark = reports.totals.behind_watermark;
+        status.tasks = reports.tasks.values().cloned().collect();
+        status.merges = reports.merges.values().cloned().collect();
+        status.epochs = shared.epochs.load(Ordering::Relaxed);
+        status.epochs_in_flight = reports.in_flight.values().sum();
+        status.commit_age_ms = (committed_at > 0).then(|| (now_ms - committed_at).max(0));
+        status.paused = reports.paused.values().next().map(|why| match &sink.problem {
+            Some(problem) => format!("{why}: {problem}"),
+            None => why.clone(),
+        });
+        for task in &mut status.tasks {
+            if status.paused.is_some() && task.state == "running" {
+                "paused".clone_into(&mut task.state);
+            }
+        }
+        status.freshness_p50_ms = freshness_p50_ms;
+        status.freshness_p99_ms = freshness_p99_ms;
+        status.routes = reports.routes;
+        status.overflowed = reports.overflowed.values().sum();
+        status.rss_bytes = process::rss_bytes();
+        status.cpu_seconds = process::cpu_seconds();
+        status.sink = sink;
+    });
+}
+
+fn totals(of: &TaskTotals) -> Totals {
+    Totals {
+        consumed: of.consumed,
+        counted: of.counted,
+        duplicates: of.duplicates,
+        late: of.late,
+        rejected: of.rejected,
+    }
+}
+
+fn by_reason(of: &TaskTotals) -> BTreeMap<String, u64> {
+    let rejected =
+        Reason::ALL.iter().zip(of.rejected_by_reason).map(|(reason, count)| (reason.name(), count));
+    let others = [
+        ("duplicate", of.duplicates),
+        ("late", of.late),
+        ("repeated_checkout", of.repeated_checkouts),
+        ("clicks_dropped", of.clicks_dropped),
+    ];
+    let seen = rejected.chain(others).filter(|(_, count)| *count > 0);
+    seen.map(|(name, count)| (name.to_owned(), count)).collect()
+}
+
+fn pipeline_point(shared: &Shared, uptime: Duration) -> Point {
+    let status = shared.board.get();
+    let integer = |value: u64| FieldValue::Integer(i64::try_from(value).unwrap_or(i64::MAX));
+    let now = now();
+    let behind = |ms: i64| (now.millis() - ms).max(0) as f64 / 1_000.0;
+    let watermark_lag_s =
+        status.tasks.iter().filter_map(|task| task.watermark_ms).map(behind).fold(0.0, f64::max);
+    let value = |field: &str| match field {
+        "consumed" => integer(status.totals.consumed),
+        "counted" => integer(status.totals.counted),
+        "duplicates" => integer(status.totals.duplicates),
+        "late" => integer(status.totals.late),
+        "rejected" => integer(status.totals.rejected),
+        "lag" => FieldValue::Integer(status.tasks.iter().map(|task| task.lag).sum()),
+        "watermark_lag_s" => FieldValue::Float(watermark_lag_s),
+        "freshness_p50_ms" => FieldValue::Float(status.freshness_p50_ms),
+        "freshness_p99_ms" => FieldValue::Float(status.freshness_p99_ms),
+        "open_windows" => integer(status.tasks.iter().map(|task| task.open_windows).sum()),
+        "users" => integer(status.tasks.iter().map(|task| task.users).sum()),
+        "routes" => integer(status.routes),
+        "state_bytes" => integer(status.tasks.iter().map(|task| task.state_bytes).sum()),
+        "epochs" => integer(status.epochs),
+        "epochs_in_flight" => integer(status.epochs_in_flight),
+        "points_written" => integer(status.sink.points_written),
+        "points_refused" => integer(status.sink.points_refused),
+        "write_retries" => integer(status.sink.retries),
+        "write_p99_ms" => FieldValue::Float(status.sink.write_p99_ms),
+        "rss_bytes" => integer(status.rss_bytes),
+        "cpu_seconds" => FieldValue::Float(status.cpu_seconds),
+        "uptime_s" => integer(uptime.as_secs()),
+        unknown => {
+            unreachable!("the measurement `pipeline` has the field {unknown}, which is not filled here")
+        }
+    };
+    let fields = schema::PIPELINE.fields.iter().map(|(name, _)| value(name)).collect();
+    let tags = vec!["processor".into(), shared.instance.as_str().into()];
+    Point::new(Resolution::Raw, &schema::PIPELINE, tags, fields, now)
+}

@@ -1,0 +1,187 @@
+//! What the threads of a run share.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use events::Timestamp;
+use processor_core::{Freshness, Options, Point, TaskTotals};
+
+use super::RunError;
+use super::sinks::Sinks;
+use crate::kafka::KafkaOutbox;
+use crate::live::Live;
+use crate::settings::Settings;
+use crate::status::{MergeStatus, StatusBoard, TaskStatus};
+
+/// How many freshness samples are kept: at two epochs a second, ten minutes.
+const FRESHNESS_SAMPLES: usize = 1_200;
+
+/// How many partitions there are at each stage.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Topology {
+    pub(super) tasks: u32,
+    pub(super) merges: u32,
+}
+
+pub(super) struct Shared {
+    pub(super) core: Arc<Options>,
+    pub(super) topology: Topology,
+    pub(super) origin: u64,
+    pub(super) partials_topic: String,
+    pub(super) epoch_interval: Duration,
+    pub(super) merge_interval: Duration,
+    pub(super) outbox: Arc<KafkaOutbox>,
+    pub(super) sink: Sinks,
+    pub(super) board: Arc<StatusBoard>,
+    pub(super) live: Arc<Live>,
+    pub(super) instance: String,
+    /// Set once: workers read nothing new, write what they have, and commit it.
+    pub(super) draining: AtomicBool,
+    pub(super) epochs: AtomicU64,
+    /// Wall clock of the last confirmed commit, milliseconds.
+    pub(super) committed_at_ms: AtomicI64,
+    /// The frontier of the merges, microseconds; `i64::MIN` before there is one.
+    pub(super) frontier: AtomicI64,
+    reports: Mutex<Reports>,
+    confirmed: Mutex<BTreeMap<i32, i64>>,
+    freshness: Mutex<VecDeque<Sample>>,
+    failure: Mutex<Option<RunError>>,
+}
+
+/// What workers last said about their parts.
+#[derive(Default)]
+pub(super) struct Reports {
+    pub(super) totals: TaskTotals,
+    pub(super) tasks: BTreeMap<i32, TaskStatus>,
+    pub(super) merges: BTreeMap<i32, MergeStatus>,
+    /// Epochs under way per worker, both stages.
+    pub(super) in_flight: BTreeMap<usize, u64>,
+    /// Why a worker does not read.
+    pub(super) paused: BTreeMap<usize, String>,
+    pub(super) routes: u64,
+    pub(super) overflowed: BTreeMap<i32, u64>,
+    pub(super) committed: BTreeMap<(String, i32), i64>,
+}
+
+#[derive(Clone, Copy)]
+struct Sample {
+    at_ms: i64,
+    oldest_ms: i64,
+    mean_ms: i64,
+}
+
+impl Shared {
+    pub(super) fn new(
+        core: Arc<Options>,
+        topology: Topology,
+        outbox: Arc<KafkaOutbox>,
+        sink: Sinks,
+        board: Arc<StatusBoard>,
+        live: Arc<Live>,
+        settings: &Settings,
+    ) -> Self {
+        Self {
+            origin: core.origin(&settings.kafka.group_id),
+            core,
+            topology,
+            partials_topic: settings.kafka.partials_topic.clone(),
+            epoch_interval: settings.epoch_interval,
+            merge_interval: settings.merge_interval,
+            outbox,
+            sink,
+            board,
+            live,
+            instance: super::report::instance_name(settings),
+            draining: AtomicBool::new(false),
+            epochs: AtomicU64::new(0),
+            committed_at_ms: AtomicI64::new(0),
+            frontier: AtomicI64::new(i64::MIN),
+            reports: Mutex::default(),
+            confirmed: Mutex::default(),
+            freshness: Mutex::default(),
+            failure: Mutex::default(),
+        }
+    }
+
+    /// Ends the run with the first error told.
+    pub(super) fn fail(&self, error: RunError) {
+        lock(&self.failure).get_or_insert(error);
+    }
+
+    pub(super) fn failure(&self) -> Option<RunError> {
+        lock(&self.failure).take()
+    }
+
+    /// A problem for the log and the page.
+    pub(super) fn problem(&self, text: String) {
+        tracing::warn!("{text}");
+        self.board.error(now().millis(), text);
+    }
+
+    pub(super) fn reports(&self) -> MutexGuard<'_, Reports> {
+        lock(&self.reports)
+    }
+
+    /// A merge partition's commit arrived: everything before `next_offset` is in every sink.
+    pub(super) fn confirm_merge(&self, partition: i32, next_offset: i64) {
+        let mut confirmed = lock(&self.confirmed);
+        let entry = confirmed.entry(partition).or_insert(next_offset);
+        *entry = (*entry).max(next_offset);
+    }
+
+    /// Whether the merges have dealt with all these partials (partition to its last offset).
+    pub(super) fn merges_passed(&self, produced: &BTreeMap<i32, i64>) -> bool {
+        let confirmed = lock(&self.confirmed);
+        produced.iter().all(|(partition, last)| confirmed.get(partition).is_some_and(|next| next > last))
+    }
+
+    /// Points are durable that bring these records up to date.
+    pub(super) fn confirm_fresh(&self, fresh: &[Freshness]) {
+        let at_ms = now().millis();
+        let mut samples = lock(&self.freshness);
+        for fresh in fresh {
+            if samples.len() == FRESHNESS_SAMPLES {
+                samples.pop_front();
+            }
+            samples.push_back(Sample {
+                at_ms,
+                oldest_ms: at_ms - fresh.oldest_ms,
+                mean_ms: at_ms - fresh.mean_ms(),
+            });
+        }
+    }
+
+    /// Median of the epochs' mean age and 99th percentile of their greatest, over the last minute, milliseconds.
+    pub(super) fn freshness(&self) -> (f64, f64) {
+        let since = now().millis() - 60_000;
+        let samples = lock(&self.freshness);
+        let recent = || samples.iter().filter(move |sample| sample.at_ms >= since);
+        let rank = |mut ages: Vec<i64>, q: f64| {
+            ages.sort_unstable();
+            let at = (q * ages.len() as f64).ceil() as usize;
+            ages.get(at.saturating_sub(1)).copied().unwrap_or(0).max(0) as f64
+        };
+        let median = rank(recent().map(|sample| sample.mean_ms).collect(), 0.50);
+        (median, rank(recent().map(|sample| sample.oldest_ms).collect(), 0.99))
+    }
+
+    /// Shows points on the page and writes them.
+    pub(super) fn submit(&self, points: Vec<Point>, ack: crate::sink::Ack) {
+        use crate::sink::PointSink as _;
+        self.live.observe(&points);
+        self.sink.submit(crate::sink::PointBatch { points, ack });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic aborts the process, so what a lock guards is whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The wall clock: the one place that reads it for the core.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
