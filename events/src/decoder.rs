@@ -1,6 +1,7 @@
 //! From the bytes of a record to an event or a rejection.
 
 mod check;
+mod fast;
 mod slow;
 
 use crate::names::Names;
@@ -12,6 +13,7 @@ use crate::{DecoderOptions, Event, EventType, OptionsError, Reason, Rejection};
 #[derive(Debug)]
 pub struct Decoder {
     names: Names,
+    layout: fast::Layout,
     default_type: EventType,
     max_bytes: usize,
     /// Holds the strings of the current record that are written with escapes.
@@ -24,8 +26,10 @@ impl Decoder {
     /// # Errors
     /// [`OptionsError`] if the mapping of names cannot be followed.
     pub fn new(options: &DecoderOptions) -> Result<Self, OptionsError> {
+        let names = Names::new(&options.fields)?;
         Ok(Self {
-            names: Names::new(&options.fields)?,
+            layout: fast::Layout::new(&names),
+            names,
             default_type: options.default_type,
             max_bytes: options.max_bytes,
             scratch: String::new(),
@@ -38,8 +42,25 @@ impl Decoder {
     ///
     /// # Errors
     /// A [`Rejection`] says why the record is no event; the decoder is as ready for the next one as before.
+    #[inline]
     pub fn decode<'a>(&'a mut self, value: Option<&'a [u8]>) -> Result<Event<'a>, Rejection> {
+        if let Some(value) = value.filter(|value| value.len() <= self.max_bytes) {
+            let mut event = Event::EMPTY;
+            if fast::decode(value, &self.names, &mut self.layout, self.default_type, &mut event).is_some() {
+                return Ok(event);
+            }
+        }
         self.decode_slowly(value)
+    }
+
+    /// What the fast path answers, if it does: for tests that compare the two.
+    #[doc(hidden)]
+    #[inline]
+    pub fn decode_fast<'a>(&mut self, value: Option<&'a [u8]>) -> Option<Event<'a>> {
+        let value = value.filter(|value| value.len() <= self.max_bytes)?;
+        let mut event = Event::EMPTY;
+        fast::decode(value, &self.names, &mut self.layout, self.default_type, &mut event)?;
+        Some(event)
     }
 
     /// What [`Decoder::decode`] answers, always found by the slow path: for tests that compare the two.

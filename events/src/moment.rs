@@ -9,9 +9,9 @@ pub(crate) const MICROS_END: i64 = 7_258_118_400_000_000;
 /// Below this a number is seconds; of 1970 to 2199 all seconds are.
 pub(crate) const SECONDS_END: u64 = 100_000_000_000;
 /// Below this a number is milliseconds; of 1973-03-03 to 2199 all milliseconds are.
-const MILLIS_END: u64 = 100_000_000_000_000;
+pub(crate) const MILLIS_END: u64 = 100_000_000_000_000;
 /// Below this a number is microseconds; of 1973-03-03 to 2199 all microseconds are.
-const MICROS_LIMIT: u64 = 100_000_000_000_000_000;
+pub(crate) const MICROS_LIMIT: u64 = 100_000_000_000_000_000;
 
 /// Seconds, milliseconds or microseconds since the epoch, told by magnitude; digits below the microsecond are cut.
 pub(crate) fn from_number(number: &str) -> Option<Timestamp> {

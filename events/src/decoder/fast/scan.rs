@@ -1,0 +1,185 @@
+//! Finding ends and reading numbers, eight or sixteen bytes at a time.
+
+use wide::u8x16;
+
+use crate::Timestamp;
+use crate::moment::{MICROS_LIMIT, MILLIS_END, SECONDS_END, in_range};
+use crate::number::CENTS_MAX;
+
+/// Past a single blank, if there is one.
+#[inline(always)]
+pub(super) fn blank(bytes: &[u8], at: usize) -> usize {
+    at + usize::from(bytes.get(at) == Some(&b' '))
+}
+
+/// The position of the quote that ends the string whose text begins at `at`, if nothing in it is escaped or forbidden.
+#[inline(always)]
+pub(super) fn text_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let lanes = u8x16::new(*chunk);
+        let quotes = lanes.cmp_eq(u8x16::splat(b'"')).move_mask() as u32;
+        let odd = lanes.cmp_eq(u8x16::splat(b'\\')) | lanes.cmp_eq(lanes.min(u8x16::splat(0x1f)));
+        let odd = odd.move_mask() as u32;
+        if quotes != 0 {
+            let before_quote = (quotes - 1) & !quotes;
+            return (odd & before_quote == 0).then_some(at + quotes.trailing_zeros() as usize);
+        }
+        if odd != 0 {
+            return None;
+        }
+        at += 16;
+    }
+    text_end_near_the_end(bytes, at)
+}
+
+#[inline(never)]
+fn text_end_near_the_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+    (rest[end] == b'"').then_some(at + end)
+}
+
+/// An unsigned number without exponent, of at most 19 digits together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Decimal {
+    integer: u64,
+    /// The digits after the point as an integer, and how many they are.
+    fraction: u64,
+    fraction_digits: usize,
+    digits: usize,
+}
+
+const DIGITS_MAX: usize = 19;
+
+const POWERS: [u64; DIGITS_MAX + 1] = {
+    let mut powers = [1; DIGITS_MAX + 1];
+    let mut exponent = 1;
+    while exponent <= DIGITS_MAX {
+        powers[exponent] = powers[exponent - 1] * 10;
+        exponent += 1;
+    }
+    powers
+};
+
+/// The number that begins at `at` and the position after it.
+///
+/// What follows is for the caller to judge: an exponent, for one, is no separator.
+#[inline(always)]
+pub(super) fn decimal(bytes: &[u8], at: usize) -> Option<(Decimal, usize)> {
+    let (integer, end) = integer(bytes, at)?;
+    let digits = end - at;
+    if bytes.get(end) != Some(&b'.') {
+        return Some((Decimal { integer, fraction: 0, fraction_digits: 0, digits }, end));
+    }
+    let (fraction, fraction_digits) = digits_at(bytes, end + 1);
+    let digits = digits + fraction_digits;
+    if fraction_digits == 0 || digits > DIGITS_MAX {
+        return None;
+    }
+    Some((Decimal { integer, fraction, fraction_digits, digits }, end + 1 + fraction_digits))
+}
+
+/// The digits that begin at `at` and the position after them; neither a sign nor a leading zero before another digit.
+#[inline(always)]
+fn integer(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+    let (integer, digits) = digits_at(bytes, at);
+    let plain = digits == 1 || digits <= DIGITS_MAX && bytes.get(at) != Some(&b'0');
+    (digits > 0 && plain).then_some((integer, at + digits))
+}
+
+/// The value of the digits that begin at `at` and how many they are; the value is right for at most 19.
+#[inline(always)]
+fn digits_at(bytes: &[u8], at: usize) -> (u64, usize) {
+    let (mut value, mut count) = eight_digits(word(bytes, at));
+    if count == 8 {
+        loop {
+            let (more, digits) = eight_digits(word(bytes, at + count));
+            value = value.wrapping_mul(POWERS[digits]).wrapping_add(more);
+            count += digits;
+            if digits < 8 {
+                break;
+            }
+        }
+    }
+    (value, count)
+}
+
+/// The eight bytes at `at`, the first lowest; zeros stand for what lies past the end.
+#[inline(always)]
+fn word(bytes: &[u8], at: usize) -> u64 {
+    if let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        return u64::from_le_bytes(*chunk);
+    }
+    match (bytes.last_chunk(), bytes.len().saturating_sub(at)) {
+        (Some(chunk), remaining @ 1..8) => u64::from_le_bytes(*chunk) >> (64 - 8 * remaining),
+        _ => 0,
+    }
+}
+
+/// The value of the digits the word begins with and how many they are.
+#[inline(always)]
+fn eight_digits(word: u64) -> (u64, usize) {
+    let digits = word ^ 0x3030_3030_3030_3030;
+    // A carry can only disturb the bytes after the first that is no digit.
+    let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+    let count = others.trailing_zeros() as usize / 8;
+    if count == 0 {
+        return (0, 0);
+    }
+    // Moved up, so that zeros lead. Then neighbours are joined: digits to pairs, pairs to fours, fours to eight.
+    let digits = digits << (64 - 8 * count);
+    let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    let eight = (fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xffff_ffff;
+    (eight, count)
+}
+
+impl Decimal {
+    /// The time this is, told by magnitude.
+    #[inline(always)]
+    pub(super) fn time(self) -> Option<Timestamp> {
+        let micros = match self.integer {
+            0..SECONDS_END => self.integer * 1_000_000 + self.fraction_cut_to(6),
+            SECONDS_END..MILLIS_END => self.integer * 1_000 + self.fraction_cut_to(3),
+            MILLIS_END..MICROS_LIMIT => self.integer,
+            _ => return None,
+        };
+        in_range(micros as i64)
+    }
+
+    pub(super) fn is_integer(self) -> bool {
+        self.fraction_digits == 0
+    }
+
+    /// The status this is, if written as an integer and in range.
+    #[inline(always)]
+    pub(super) fn status(self) -> Option<u16> {
+        (self.is_integer() && (100..=599).contains(&self.integer)).then_some(self.integer as u16)
+    }
+
+    #[inline(always)]
+    pub(super) fn cents(self) -> Option<i64> {
+        let units = i64::try_from(self.integer).ok().filter(|units| *units < CENTS_MAX / 100)?;
+        Some(units * 100 + self.fraction_cut_to(2) as i64)
+    }
+
+    #[inline(always)]
+    fn fraction_cut_to(self, digits: usize) -> u64 {
+        if self.fraction_digits <= digits {
+            self.fraction * POWERS[digits - self.fraction_digits]
+        } else {
+            self.fraction / POWERS[self.fraction_digits - digits]
+        }
+    }
+
+    /// The nearest double, if a single division finds it.
+    #[inline(always)]
+    pub(super) fn float(self) -> Option<f64> {
+        if self.digits > 15 {
+            return None;
+        }
+        // Both are integers below 2^53, so the quotient is rounded once. As signed they are converted faster.
+        let mantissa = self.integer * POWERS[self.fraction_digits] + self.fraction;
+        Some(mantissa as i64 as f64 / POWERS[self.fraction_digits] as i64 as f64)
+    }
+}

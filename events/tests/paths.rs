@@ -1,0 +1,270 @@
+//! The fast path answers as the slow path does, or not at all; neither ever panics.
+
+use events::{Decoder, DecoderOptions, EventType};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+fn decoder(default_type: EventType) -> Decoder {
+    let fields = [("ip".to_owned(), "referrer".to_owned()), ("ts".to_owned(), "event_timestamp".to_owned())];
+    Decoder::new(&DecoderOptions { default_type, fields: fields.into(), ..DecoderOptions::default() })
+        .unwrap()
+}
+
+/// Decodes on both paths, the fast one twice: the second time it has learned the layout.
+fn compare(decoder: &mut Decoder, record: &[u8]) -> Result<(), TestCaseError> {
+    for _ in 0..2 {
+        let fast = decoder.decode_fast(Some(record)).map(|event| format!("{event:?}"));
+        let slow = decoder.decode_slowly(Some(record)).map(|event| format!("{event:?}"));
+        if let Some(fast) = &fast {
+            prop_assert_eq!(Ok(fast), slow.as_ref(), "{}", String::from_utf8_lossy(record));
+        }
+        let answer = decoder.decode(Some(record)).map(|event| format!("{event:?}"));
+        prop_assert_eq!(&answer, &slow, "{}", String::from_utf8_lossy(record));
+        if let Err(rejection) = answer {
+            prop_assert!(rejection.detail.len() <= 200);
+            let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(record).is_ok();
+            if !is_json {
+                prop_assert_eq!(
+                    rejection.reason.name(),
+                    if record.is_empty() { "empty_value" } else { "not_json" }
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+const NAMES: [&str; 50] = [
+    "user_id",
+    "userId",
+    "event_timestamp",
+    "eventTime",
+    "timestamp",
+    "datetime_occurred",
+    "datetime_occured",
+    "event_type",
+    "eventType",
+    "event_id",
+    "message_id",
+    "url",
+    "http_status",
+    "status",
+    "method",
+    "latency_ms",
+    "response_time_ms",
+    "product_id",
+    "productId",
+    "click_id",
+    "clickId",
+    "checkout_id",
+    "checkoutId",
+    "order_id",
+    "amount",
+    "total_amount",
+    "value",
+    "campaign_id",
+    "campaignId",
+    "conversion_id",
+    "conversionId",
+    "search_id",
+    "searchId",
+    "query",
+    "category",
+    "quantity",
+    "price",
+    "currency",
+    "referrer",
+    "device",
+    "browser",
+    "country",
+    "user_agent",
+    "metadata",
+    "metadata.device",
+    "unknown",
+    "ip",
+    "ts",
+    "",
+    "ü",
+];
+
+fn string() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "[a-z0-9_/-]{0,40}",
+        1 => "[ -~]{0,20}".prop_map(|text| text.replace(['"', '\\'], "")),
+        1 => "[äöü€😀a-z]{0,24}",
+        1 => select(vec!["\\n", "\\u00e9", "\\/", "\\\"", "\\ud83d\\ude00", "\\ud800", "\\x", "a\\\\b"]).prop_map(str::to_owned),
+        1 => select(vec!["\n", "\u{7f}", "\u{1}", "\\"]).prop_map(str::to_owned),
+    ]
+    .prop_map(|text| format!("\"{text}\""))
+}
+
+fn number() -> impl Strategy<Value = String> {
+    prop_oneof![
+        (0_u64..u64::MAX).prop_map(|number| number.to_string()),
+        "[0-9]{1,20}(\\.[0-9]{1,20})?",
+        "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{0,4})?([eE][+-]?[0-9]{0,4})?",
+        any::<f64>().prop_map(|number| number.to_string()),
+    ]
+}
+
+fn moment() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => (0_u64..8_000_000_000, "(\\.[0-9]{1,8})?").prop_map(|(seconds, fraction)| format!("{seconds}{fraction}")),
+        1 => (0_u64..8_000_000_000_000, "(\\.[0-9]{1,4})?").prop_map(|(millis, fraction)| format!("{millis}{fraction}")),
+        1 => (0_u64..8_000_000_000_000_000, "(\\.[0-9]{1,2})?").prop_map(|(micros, fraction)| format!("{micros}{fraction}")),
+        2 => "\"20[0-9]{2}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-5][0-9]:[0-6][0-9](\\.[0-9]{1,7})?(Z|[+-][0-2][0-9]:[0-5][0-9])?\"",
+    ]
+}
+
+fn kind() -> impl Strategy<Value = String> {
+    select(vec![
+        "page_view",
+        "search",
+        "product_click",
+        "click",
+        "product_view",
+        "add_to_cart",
+        "remove_from_cart",
+        "checkout",
+        "purchase",
+        "ad_click",
+        "conversion",
+        "hover",
+        "",
+    ])
+    .prop_map(|kind| format!("\"{kind}\""))
+}
+
+fn anything() -> impl Strategy<Value = String> {
+    let literal = select(vec!["null", "true", "false", "nul", "[]", "{}", "[1,{\"a\":[]}]", ""])
+        .prop_map(str::to_owned);
+    prop_oneof![string(), number(), literal]
+}
+
+fn metadata() -> impl Strategy<Value = String> {
+    let name = select(vec!["device", "browser", "version", "os"]);
+    let member = (name, prop_oneof![4 => string(), 1 => anything()])
+        .prop_map(|(name, value)| format!("\"{name}\":{value}"));
+    prop::collection::vec(member, 0..4).prop_map(|members| format!("{{{}}}", members.join(",")))
+}
+
+/// A member, mostly with a value of the right type.
+fn member() -> impl Strategy<Value = String> {
+    (select(NAMES.to_vec()), prop::bool::weighted(0.9)).prop_flat_map(|(name, right)| {
+        let value = match name {
+            _ if !right => anything().boxed(),
+            "event_timestamp" | "eventTime" | "timestamp" | "datetime_occurred" | "datetime_occured"
+            | "ts" => moment().boxed(),
+            "event_type" | "eventType" => kind().boxed(),
+            "http_status" | "status" => (90_u32..610).prop_map(|status| status.to_string()).boxed(),
+            "latency_ms" | "response_time_ms" | "amount" | "total_amount" | "value" | "quantity"
+            | "price" => number().boxed(),
+            "metadata" => metadata().boxed(),
+            _ => string().boxed(),
+        };
+        let name = if name == "url" {
+            prop_oneof![9 => Just("url"), 1 => Just("u\\u0072l")].boxed()
+        } else {
+            Just(name).boxed()
+        };
+        (name, value).prop_map(|(name, value)| format!("\"{name}\":{value}"))
+    })
+}
+
+/// Members enough for most types, so that many records are events.
+fn essential() -> impl Strategy<Value = Vec<String>> {
+    (string(), moment(), kind(), "[0-9]{1,3}\\.[0-9]{2}").prop_map(|(user, time, kind, amount)| {
+        vec![
+            format!("\"user_id\":{user}"),
+            format!("\"event_timestamp\":{time}"),
+            format!("\"event_type\":{kind}"),
+            "\"url\":\"/product/1\"".to_owned(),
+            "\"http_status\":200".to_owned(),
+            "\"product_id\":\"p1\"".to_owned(),
+            format!("\"amount\":{amount}"),
+            "\"event_id\":\"e1\"".to_owned(),
+        ]
+    })
+}
+
+fn record() -> impl Strategy<Value = String> {
+    let members = (essential(), prop::collection::vec(member(), 0..8), 0_usize..9)
+        .prop_map(|(mut essential, mut more, keep)| {
+            essential.truncate(keep.max(3));
+            essential.append(&mut more);
+            essential
+        })
+        .prop_shuffle();
+    (members, select(vec![",", ", ", ",", ",\n", " ,"]), select(vec!["", "", "", " ", "\n", " x", "}"]))
+        .prop_map(|(members, separator, tail)| {
+            let colon = if separator == ", " { "\": " } else { "\":" };
+            let members: Vec<String> =
+                members.iter().map(|member| member.replacen("\":", colon, 1)).collect();
+            format!("{{{}}}{tail}", members.join(separator))
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn any_bytes_give_an_event_or_a_rejection(record in prop::collection::vec(any::<u8>(), 0..200)) {
+        compare(&mut decoder(EventType::PageView), &record)?;
+    }
+
+    #[test]
+    fn any_text_gives_an_event_or_a_rejection(record in "[{}\\[\\]\":,a-c0-9.eE+\\-\\\\ untrlfs]{0,60}") {
+        compare(&mut decoder(EventType::PageView), record.as_bytes())?;
+    }
+
+    #[test]
+    fn both_paths_agree_on_records_that_interleave(
+        records in prop::collection::vec(record(), 1..6),
+        kind in select(EventType::ALL.to_vec()),
+    ) {
+        let mut decoder = decoder(kind);
+        for record in &records {
+            compare(&mut decoder, record.as_bytes())?;
+        }
+    }
+
+    #[test]
+    fn both_paths_agree_on_damaged_records(record in record(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+        let mut decoder = decoder(EventType::PageView);
+        let _ = decoder.decode(Some(record.as_bytes()));
+        let mut record = record.into_bytes();
+        let at = at.index(record.len());
+        if cut {
+            record.truncate(at);
+        } else {
+            record[at] = byte;
+        }
+        compare(&mut decoder, &record)?;
+    }
+}
+
+/// That the properties above compare anything: most records our own producer writes take the fast path.
+#[test]
+fn the_fast_path_answers_for_plain_records() {
+    let plain = [
+        r#"{"event_id":"e3f1c2a9b4d5e6f7","user_id":"5d529ba5-063a-45dc-a405-04dc2eebd26b","event_timestamp":1755720654.483182,"event_type":"page_view","url":"/product/42","method":"GET","http_status":200,"latency_ms":31.4}"#,
+        r#"{"user_id":17,"timestamp":1755720654483,"type":true,"note":null,"url":"/ü","http_status":200}"#,
+        r#"{"user_id": "u", "timestamp": "2025-08-12 15:08:07.863", "url": "/", "http_status": 200, "metadata": {"device": "desktop", "os": 1}}"#,
+        "{\"user_id\":\"u\",\"timestamp\":1755720654,\"event_type\":\"purchase\",\"order_id\":\"o\",\"amount\":19.999,\"value2\":-1.5}\r\n",
+    ];
+    let mut decoder = decoder(EventType::PageView);
+    for record in plain {
+        compare(&mut decoder, record.as_bytes()).unwrap();
+        assert!(decoder.decode_fast(Some(record.as_bytes())).is_some(), "{record}");
+    }
+    let odd = [
+        r#"{"user_id":"u","timestamp":1755720654,"url":"\/","http_status":200}"#,
+        r#"{"user_id":"u","timestamp":1755720654,"url":"/","url":"/2","http_status":200}"#,
+        r#"{"user_id":"u","timestamp":1755720654,"url":"/","http_status":200,"more":[]}"#,
+        r#"{"user_id":"u","timestamp":1755720654,"url":"/","http_status":600}"#,
+    ];
+    for record in odd {
+        compare(&mut decoder, record.as_bytes()).unwrap();
+        assert!(decoder.decode_fast(Some(record.as_bytes())).is_none(), "{record}");
+    }
+}
