@@ -1,0 +1,299 @@
+//! Topics: made at the start where they are missing, checked where they exist.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{Client, ClientContext, DefaultClientContext};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::settings::RECORD_BYTES_MAX;
+use super::{ClientSettings, KafkaError, log, settings};
+
+/// A topic this program needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Its name.
+    pub name: String,
+    /// Its partitions; `None`: the broker's default when it is made, any number when it exists.
+    pub partitions: Option<i32>,
+    /// Topic settings when it is made.
+    pub config: Vec<(&'static str, String)>,
+}
+
+impl TopicSpec {
+    /// The internal topic of partial windows: large records, which nobody needs for longer than a day.
+    pub fn partials(name: &str, partitions: i32) -> Self {
+        let retention_ms = Duration::from_secs(24 * 60 * 60).as_millis();
+        Self {
+            name: name.to_owned(),
+            partitions: Some(partitions),
+            config: vec![
+                ("max.message.bytes", RECORD_BYTES_MAX.to_string()),
+                ("retention.ms", retention_ms.to_string()),
+            ],
+        }
+    }
+
+    /// The topic of announced incidents: one partition, as their order matters.
+    pub fn incidents(name: &str) -> Self {
+        Self { name: name.to_owned(), partitions: Some(1), config: Vec::new() }
+    }
+
+    /// Where records of `input` go that cannot be used.
+    pub fn dead_letters(input: &str) -> Self {
+        Self::copies(format!("{input}.dlq"))
+    }
+
+    /// Where records of `input` go that come too late.
+    pub fn late(input: &str) -> Self {
+        Self::copies(format!("{input}.late"))
+    }
+
+    /// A record with our headers is larger than it was, so these topics take what the input took and more.
+    fn copies(name: String) -> Self {
+        Self { name, partitions: None, config: vec![("max.message.bytes", RECORD_BYTES_MAX.to_string())] }
+    }
+}
+
+/// Who makes missing topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingTopics {
+    /// This program, by an admin request.
+    Create,
+    /// The broker, when a topic is first used: librdkafka's mock cluster knows no admin requests.
+    LeaveToBroker,
+}
+
+/// A connection for questions about the cluster.
+pub struct Admin {
+    settings: ClientSettings,
+    probe: BaseConsumer<ProbeContext>,
+}
+
+/// One attempt to reach a broker.
+const ATTEMPT: Duration = Duration::from_secs(2);
+/// How often waiting says so.
+const REMINDER: Duration = Duration::from_secs(10);
+
+impl Admin {
+    /// Prepares the connection; Kafka may be away.
+    ///
+    /// # Errors
+    /// [`KafkaError::ReservedProperty`], [`KafkaError::Settings`].
+    pub fn new(settings: &ClientSettings) -> Result<Self, KafkaError> {
+        let probe = settings::create(&settings.to_admin_config()?, ProbeContext::default())?;
+        Ok(Self { settings: settings.clone(), probe })
+    }
+
+    /// Waits until a broker answers. After every failed attempt `keep_trying` decides, given the reason.
+    ///
+    /// # Errors
+    /// The reason of the last attempt, once `keep_trying` says no.
+    pub fn wait_for_brokers(
+        &self,
+        mut keep_trying: impl FnMut(&KafkaError) -> bool,
+    ) -> Result<(), KafkaError> {
+        let started = Instant::now();
+        let mut reminded: Option<Instant> = None;
+        loop {
+            let attempt = self.probe.fetch_metadata(None, ATTEMPT);
+            while self.probe.poll(Duration::ZERO).is_some() {}
+            let Err(error) = attempt else {
+                return Ok(());
+            };
+            let error = match self.probe.context().take_reason() {
+                Some(reason) => KafkaError::Other { doing: "connecting", reason },
+                None if error.rdkafka_error_code().is_some_and(super::error::is_transient) => {
+                    KafkaError::Unreachable {
+                        brokers: self.settings.brokers.clone(),
+                        doing: "connecting",
+                        waited: started.elapsed(),
+                    }
+                }
+                None => KafkaError::from_client("connecting", &error),
+            };
+            if reminded.is_none_or(|at| at.elapsed() >= REMINDER) {
+                tracing::warn!(brokers = %self.settings.brokers, %error, "waiting for kafka");
+                reminded = Some(Instant::now());
+            }
+            if !keep_trying(&error) {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Number of partitions of a topic.
+    ///
+    /// # Errors
+    /// [`KafkaError::UnknownTopic`], [`KafkaError::Unreachable`], [`KafkaError::Failed`].
+    pub fn partition_count(&self, topic: &str, timeout: Duration) -> Result<i32, KafkaError> {
+        partition_count(self.probe.client(), &self.settings.brokers, topic, timeout)
+    }
+
+    /// Makes the topics that are missing and checks the partitions of those that exist.
+    ///
+    /// # Errors
+    /// [`KafkaError::UnsuitableTopic`] where an existing topic has another number of partitions or the cluster does
+    /// not allow the topic; [`KafkaError::Unreachable`], [`KafkaError::Failed`].
+    pub fn ensure_topics(
+        &self,
+        topics: &[TopicSpec],
+        missing: MissingTopics,
+        timeout: Duration,
+    ) -> Result<(), KafkaError> {
+        let deadline = Instant::now() + timeout;
+        if missing == MissingTopics::Create {
+            self.create_topics(topics, timeout)?;
+        }
+        for topic in topics {
+            // A new topic shows in the metadata a moment after it was made.
+            let count = loop {
+                match self.partition_count(&topic.name, ATTEMPT) {
+                    Err(KafkaError::UnknownTopic { .. } | KafkaError::Unreachable { .. })
+                        if Instant::now() < deadline =>
+                    {
+                        std::thread::sleep(Duration::from_millis(50));
+                    }
+                    outcome => break outcome?,
+                }
+            };
+            if let Some(wanted) = topic.partitions.filter(|&wanted| wanted != count) {
+                return Err(KafkaError::UnsuitableTopic {
+                    topic: topic.name.clone(),
+                    problem: format!(
+                        "has {count} partition(s) and must have {wanted}: stop every instance and delete the \
+                         topic, or name another one in the settings"
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn create_topics(&self, topics: &[TopicSpec], timeout: Duration) -> Result<(), KafkaError> {
+        let doing = "creating topics";
+        let client: AdminClient<DefaultClientContext> =
+            settings::create(&self.settings.to_admin_config()?, DefaultClientContext)?;
+        let wanted: Vec<NewTopic<'_>> = topics
+            .iter()
+            .map(|topic| {
+                // -1 is the broker's default.
+                let new =
+                    NewTopic::new(&topic.name, topic.partitions.unwrap_or(-1), TopicReplication::Fixed(-1));
+                topic.config.iter().fold(new, |new, (name, value)| new.set(name, value))
+            })
+            .collect();
+        let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|error| KafkaError::Other { doing, reason: error.to_string() })?;
+        let results = runtime
+            .block_on(client.create_topics(&wanted, &options))
+            .map_err(|error| self.unreachable_or(doing, timeout, &error))?;
+        for result in results {
+            match result {
+                Ok(name) => tracing::info!(topic = %name, "created a kafka topic"),
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((topic, code)) => {
+                    return Err(KafkaError::UnsuitableTopic {
+                        topic,
+                        problem: format!("cannot be created: {code}"),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unreachable_or(
+        &self,
+        doing: &'static str,
+        waited: Duration,
+        error: &rdkafka::error::KafkaError,
+    ) -> KafkaError {
+        unreachable_or(&self.settings.brokers, doing, waited, error)
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Number of partitions of a topic, by a metadata request.
+pub(super) fn partition_count<C: ClientContext>(
+    client: &Client<C>,
+    brokers: &str,
+    topic: &str,
+    timeout: Duration,
+) -> Result<i32, KafkaError> {
+    let doing = "reading topic metadata";
+    let unknown = || KafkaError::UnknownTopic { topic: topic.to_owned() };
+    let metadata = client
+        .fetch_metadata(Some(topic), timeout)
+        .map_err(|error| unreachable_or(brokers, doing, timeout, &error))?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic).ok_or_else(unknown)?;
+    match found.error().map(RDKafkaErrorCode::from) {
+        None if !found.partitions().is_empty() => {
+            Ok(i32::try_from(found.partitions().len()).expect("kafka counts partitions in an i32"))
+        }
+        None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+            Err(unknown())
+        }
+        // Being created.
+        Some(RDKafkaErrorCode::LeaderNotAvailable) => Err(unknown()),
+        Some(code) => Err(KafkaError::Failed { doing, code }),
+    }
+}
+
+fn unreachable_or(
+    brokers: &str,
+    doing: &'static str,
+    waited: Duration,
+    error: &rdkafka::error::KafkaError,
+) -> KafkaError {
+    use RDKafkaErrorCode as Code;
+    let error = KafkaError::from_client(doing, error);
+    match error {
+        KafkaError::Failed {
+            code: Code::BrokerTransportFailure | Code::OperationTimedOut | Code::AllBrokersDown,
+            ..
+        } => KafkaError::Unreachable { brokers: brokers.to_owned(), doing, waited },
+        other => other,
+    }
+}
+
+/// Keeps the reason of the last failed connection.
+#[derive(Default)]
+struct ProbeContext {
+    reason: Mutex<Option<String>>,
+}
+
+impl ProbeContext {
+    fn take_reason(&self) -> Option<String> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ClientContext for ProbeContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        // The reason is kept and told by whoever waits, once instead of per attempt.
+        if facility != "FAIL" && facility != "ERROR" {
+            log::line(level, facility, text);
+        }
+    }
+
+    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+        // "all brokers down" only sums up what the connections said before.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for ProbeContext {}

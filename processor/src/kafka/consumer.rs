@@ -1,0 +1,509 @@
+//! One member of the consumer group.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaResult;
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+
+use super::batch::{self, NativeQueue, QueueId, WorkerQueue};
+use super::{ConsumerSettings, KafkaError, KafkaProblem, log, settings};
+
+/// Decides what happens to partitions. Every method is called on the polling thread, inside [`Consumer::poll`] or
+/// [`Consumer::close`], while the group waits: bound what they do.
+///
+/// A handler must not keep a [`Consumer`] (each method is given one): it would keep itself alive.
+pub trait Assignments: Send + Sync {
+    /// This member now owns `partitions`, in order of topic and partition. Returns where to start each of them, in
+    /// the same order, and which worker reads it; records flow after it has returned.
+    fn assigned(&self, consumer: &Consumer, partitions: &[AssignedPartition]) -> Vec<Start>;
+
+    /// This member loses `partitions`. Their records have stopped: a worker gets nothing more of them once the
+    /// batch it may be taking right now is done. Returns when the workers have let go.
+    ///
+    /// The handler may [`Consumer::commit_sync`] in it, except when `lost`: then another member may own the
+    /// partitions already, and the group refuses the commit.
+    fn revoked(&self, consumer: &Consumer, partitions: &[(String, i32)], lost: bool);
+
+    /// Offsets passed to [`Consumer::commit`] have arrived: topic, partition, next offset.
+    fn committed(&self, offsets: &[(String, i32, i64)]) {
+        let _ = offsets;
+    }
+
+    /// Something happened outside of any call; see [`KafkaProblem::is_fatal`].
+    fn error(&self, problem: KafkaProblem);
+}
+
+/// A partition with what its group committed for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignedPartition {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// `None`: nothing committed yet.
+    pub committed: Option<Committed>,
+}
+
+/// A committed offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The next offset to read.
+    pub offset: i64,
+    /// The text committed with it; empty where there was none.
+    pub metadata: String,
+}
+
+/// An offset to commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The next offset to read after a restart.
+    pub next_offset: i64,
+    /// Text kept with the offset; brokers limit it to 4096 bytes by default (`offset.metadata.max.bytes`).
+    pub metadata: String,
+}
+
+/// Where a partition starts and who reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// The first record.
+    pub at: StartAt,
+    /// The reader.
+    pub queue: QueueId,
+}
+
+/// The first record to read of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAt {
+    /// The committed offset, or the beginning where there is none.
+    Committed,
+    /// The earliest record kept.
+    Beginning,
+    /// Only records that come from now on.
+    End,
+    /// This offset, or the earliest kept if it is gone ([`KafkaProblem::OffsetReset`] tells).
+    Offset(i64),
+}
+
+/// A group member. Clones are the same member; see the module text for who calls what.
+///
+/// [`Consumer::close`] leaves the group in order. Dropping the last clone without it leaves the group too, but
+/// without asking the handler: what was not committed is read again by the next owner.
+#[derive(Clone)]
+pub struct Consumer {
+    member: Arc<Member>,
+}
+
+struct Member {
+    // Before `client`: queues must not outlive their client.
+    queues: Mutex<Vec<Arc<NativeQueue>>>,
+    client: BaseConsumer<Context>,
+    topics: Vec<String>,
+    brokers: String,
+}
+
+/// How long one request for committed offsets may take, and how long they are tried in an assignment.
+const COMMITTED_REQUEST: Duration = Duration::from_secs(10);
+const COMMITTED_TRIES: Duration = Duration::from_secs(30);
+
+impl Consumer {
+    /// Joins the group for `topics`. Nothing happens before the first [`Consumer::poll`]; Kafka may be away.
+    ///
+    /// # Errors
+    /// [`KafkaError::ReservedProperty`], [`KafkaError::Settings`].
+    pub fn new(
+        settings: &ConsumerSettings,
+        topics: &[String],
+        handler: Arc<dyn Assignments>,
+    ) -> Result<Self, KafkaError> {
+        let context = Context {
+            handler,
+            member: OnceLock::new(),
+            brokers: settings.client.brokers.clone(),
+            rejoin: AtomicBool::new(false),
+        };
+        let client: BaseConsumer<Context> = settings::create(&settings.to_config()?, context)?;
+        let member = Arc::new(Member {
+            queues: Mutex::new(Vec::new()),
+            client,
+            topics: topics.to_vec(),
+            brokers: settings.client.brokers.clone(),
+        });
+        let set = member.client.context().member.set(Arc::downgrade(&member));
+        assert!(set.is_ok(), "a context has one member");
+        member.subscribe()?;
+        Ok(Self { member })
+    }
+
+    /// Serves the group for up to `timeout`: rebalances, commit outcomes, errors, all to the handler.
+    ///
+    /// For the coordinator thread only. To be called often (every 100 ms): a rebalance waits for it.
+    pub fn poll(&self, timeout: Duration) {
+        let member = &*self.member;
+        if let Some(Ok(_)) = member.client.poll(timeout) {
+            // Every partition is forwarded to a worker before it is assigned, so none is read here.
+            tracing::error!("a record arrived outside the worker queues and was not processed");
+            member.client.context().handler.error(KafkaProblem::Fatal {
+                code: RDKafkaErrorCode::Inconsistent,
+                reason: "a record arrived outside the worker queues".to_owned(),
+            });
+        }
+        if member.client.context().rejoin.swap(false, Ordering::Relaxed) {
+            member.client.unsubscribe();
+            if let Err(error) = member.subscribe() {
+                member
+                    .client
+                    .context()
+                    .handler
+                    .error(KafkaProblem::Fatal { code: RDKafkaErrorCode::State, reason: error.to_string() });
+            }
+        }
+    }
+
+    /// A new queue for a worker thread.
+    pub fn worker_queue(&self) -> WorkerQueue {
+        let native = Arc::new(NativeQueue::new(self.member.client.client()));
+        let mut queues = self.member.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.push(Arc::clone(&native));
+        WorkerQueue::new(QueueId(queues.len() - 1), native, self.clone())
+    }
+
+    /// Makes a worker's [`WorkerQueue::consume`] return at once, so that it looks at its commands.
+    pub fn wake(&self, queue: QueueId) {
+        self.member.queue(queue).wake();
+    }
+
+    /// Sends offsets to the group and returns at once; the outcome goes to the handler by [`Consumer::poll`].
+    ///
+    /// # Errors
+    /// [`KafkaError::Failed`] where librdkafka does not take the request.
+    pub fn commit(&self, offsets: &[Commit]) -> Result<(), KafkaError> {
+        self.commit_with(offsets, CommitMode::Async)
+    }
+
+    /// Sends offsets to the group and waits for the answer: at shutdown and when partitions are revoked.
+    ///
+    /// # Errors
+    /// [`KafkaError::Failed`], also for a single partition.
+    pub fn commit_sync(&self, offsets: &[Commit]) -> Result<(), KafkaError> {
+        self.commit_with(offsets, CommitMode::Sync)
+    }
+
+    fn commit_with(&self, offsets: &[Commit], mode: CommitMode) -> Result<(), KafkaError> {
+        let failed = |error| KafkaError::from_client("committing offsets", &error);
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for commit in offsets {
+            let mut element = list.add_partition(&commit.topic, commit.partition);
+            element.set_offset(Offset::Offset(commit.next_offset)).map_err(failed)?;
+            element.set_metadata(&commit.metadata);
+        }
+        self.member.client.commit(&list, mode).map_err(failed)?;
+        match list.elements().iter().find_map(|element| element.error().err()) {
+            Some(error) => Err(failed(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// What the group has committed for `partitions`, in their order, whoever owns them.
+    ///
+    /// # Errors
+    /// [`KafkaError::Failed`].
+    pub fn committed(
+        &self,
+        partitions: &[(String, i32)],
+        timeout: Duration,
+    ) -> Result<Vec<Option<Committed>>, KafkaError> {
+        committed(&self.member.client, partitions, timeout)
+            .map_err(|error| KafkaError::from_client("reading committed offsets", &error))
+    }
+
+    /// The end offset of an assigned partition as of its last fetch; asks nobody. `None`: not fetched yet.
+    pub fn end_offset(&self, topic: &str, partition: i32) -> Option<i64> {
+        batch::cached_end_offset(self.member.client.client(), topic, partition)
+    }
+
+    /// The end offsets of `partitions`, in their order, asked from the brokers: the offset after the last record
+    /// that a reader of committed transactions gets.
+    ///
+    /// # Errors
+    /// [`KafkaError::Failed`].
+    pub fn query_end_offsets(
+        &self,
+        partitions: &[(String, i32)],
+        timeout: Duration,
+    ) -> Result<Vec<i64>, KafkaError> {
+        end_offsets(&self.member.client, partitions, timeout)
+            .map_err(|error| KafkaError::from_client("reading end offsets", &error))
+    }
+
+    /// Number of partitions of a topic.
+    ///
+    /// # Errors
+    /// [`KafkaError::UnknownTopic`], [`KafkaError::Unreachable`], [`KafkaError::Failed`].
+    pub fn partition_count(&self, topic: &str, timeout: Duration) -> Result<i32, KafkaError> {
+        super::admin::partition_count(self.member.client.client(), &self.member.brokers, topic, timeout)
+    }
+
+    /// Leaves the group: the handler's [`Assignments::revoked`] is called for what is owned. Polling thread only.
+    ///
+    /// # Errors
+    /// [`KafkaError::Unreachable`] when the group did not let go within `timeout`; [`KafkaError::Failed`].
+    pub fn close(&self, timeout: Duration) -> Result<(), KafkaError> {
+        let deadline = Instant::now() + timeout;
+        let client = &self.member.client;
+        client.close_queue().map_err(|error| KafkaError::from_client("leaving the group", &error))?;
+        while !client.closed() {
+            if Instant::now() > deadline {
+                return Err(KafkaError::Unreachable {
+                    brokers: self.member.brokers.clone(),
+                    doing: "leaving the group",
+                    waited: timeout,
+                });
+            }
+            // What comes is served by the context.
+            let _ = client.poll(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("topics", &self.member.topics).finish_non_exhaustive()
+    }
+}
+
+impl Member {
+    fn subscribe(&self) -> Result<(), KafkaError> {
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        self.client.subscribe(&topics).map_err(|error| KafkaError::from_client("subscribing", &error))
+    }
+
+    fn queue(&self, id: QueueId) -> Arc<NativeQueue> {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(queues.get(id.0).expect("a queue id comes from a queue of this consumer"))
+    }
+}
+
+/// librdkafka's callbacks, all on the polling thread.
+struct Context {
+    handler: Arc<dyn Assignments>,
+    /// Empty only while the consumer is made and once the last clone is gone.
+    member: OnceLock<Weak<Member>>,
+    brokers: String,
+    /// Set where an assignment could not be started; [`Consumer::poll`] then joins anew.
+    rejoin: AtomicBool,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        log::line(level, facility, text);
+        // librdkafka resets an offset by itself and says so only in its log.
+        if facility == "OFFSET" && text.contains("offset reset") {
+            self.handler.error(KafkaProblem::OffsetReset { reason: text.to_owned() });
+        }
+    }
+
+    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        self.handler.error(KafkaProblem::classify(code, reason, &self.brokers));
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(
+        &self,
+        client: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        // Without a member the consumer is being dropped: nobody is left to ask.
+        let member = self.member.get().and_then(Weak::upgrade).map(|member| Consumer { member });
+        let names = sorted_names(partitions);
+        let done = match (event, member) {
+            (RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS, Some(member)) => {
+                self.start(&member, &names)
+            }
+            (_, Some(member)) => {
+                if !names.is_empty() {
+                    self.handler.revoked(&member, &names, client.assignment_lost());
+                }
+                client.unassign()
+            }
+            (_, None) => client.unassign(),
+        };
+        if let Err(error) = done {
+            // Happens while the consumer is closing, or after a fatal error that is reported by itself.
+            tracing::warn!(%error, "a rebalance could not be answered");
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        let elements = offsets.elements();
+        let failed =
+            result.err().into_iter().chain(elements.iter().filter_map(|element| element.error().err()));
+        let code = failed
+            .filter_map(|error| error.rdkafka_error_code())
+            .find(|&code| code != RDKafkaErrorCode::NoOffset);
+        if let Some(code) = code {
+            self.handler.error(KafkaProblem::CommitFailed { code, partitions: elements.len() });
+            return;
+        }
+        let done: Vec<(String, i32, i64)> = elements
+            .iter()
+            .filter_map(|element| match element.offset() {
+                Offset::Offset(offset) => Some((element.topic().to_owned(), element.partition(), offset)),
+                _ => None,
+            })
+            .collect();
+        self.handler.committed(&done);
+    }
+}
+
+impl Context {
+    /// Answers an assignment: asks the handler, forwards every partition to its worker, then lets records flow.
+    fn start(&self, consumer: &Consumer, names: &[(String, i32)]) -> KafkaResult<()> {
+        let client = &consumer.member.client;
+        let committed = match self.committed_in_time(client, names) {
+            Ok(committed) => committed,
+            Err(error) => {
+                self.handler.error(KafkaProblem::AssignmentNotStarted { reason: error.to_string() });
+                self.rejoin.store(true, Ordering::Relaxed);
+                return client.unassign();
+            }
+        };
+        let assigned: Vec<AssignedPartition> = names
+            .iter()
+            .zip(&committed)
+            .map(|((topic, partition), committed)| AssignedPartition {
+                topic: topic.clone(),
+                partition: *partition,
+                committed: committed.clone(),
+            })
+            .collect();
+        let starts =
+            if assigned.is_empty() { Vec::new() } else { self.handler.assigned(consumer, &assigned) };
+        assert_eq!(starts.len(), assigned.len(), "a handler answers for every partition");
+
+        let mut list = TopicPartitionList::with_capacity(assigned.len());
+        for (partition, start) in assigned.iter().zip(&starts) {
+            let target = consumer.member.queue(start.queue);
+            batch::forward_partition(client.client(), &partition.topic, partition.partition, &target)
+                .expect("librdkafka assigned this partition, so it knows its topic");
+            list.add_partition_offset(&partition.topic, partition.partition, start.offset(partition))?;
+        }
+        client.assign(&list)
+    }
+
+    /// The committed offsets, tried again while Kafka is away, within a bound that the group endures.
+    fn committed_in_time(
+        &self,
+        client: &BaseConsumer<Self>,
+        partitions: &[(String, i32)],
+    ) -> KafkaResult<Vec<Option<Committed>>> {
+        let deadline = Instant::now() + COMMITTED_TRIES;
+        loop {
+            let error = match committed(client, partitions, COMMITTED_REQUEST) {
+                Ok(committed) => return Ok(committed),
+                Err(error) => error,
+            };
+            if Instant::now() > deadline || client.assignment_lost() {
+                return Err(error);
+            }
+            tracing::warn!(%error, "reading the committed offsets of an assignment failed, trying again");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+impl Start {
+    fn offset(self, partition: &AssignedPartition) -> Offset {
+        match self.at {
+            StartAt::Beginning => Offset::Beginning,
+            StartAt::End => Offset::End,
+            StartAt::Offset(offset) => Offset::Offset(offset),
+            StartAt::Committed => partition
+                .committed
+                .as_ref()
+                .map_or(Offset::Beginning, |committed| Offset::Offset(committed.offset)),
+        }
+    }
+}
+
+fn sorted_names(list: &TopicPartitionList) -> Vec<(String, i32)> {
+    let mut names: Vec<(String, i32)> =
+        list.elements().iter().map(|element| (element.topic().to_owned(), element.partition())).collect();
+    names.sort_unstable();
+    names
+}
+
+fn list_of(partitions: &[(String, i32)]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for (topic, partition) in partitions {
+        list.add_partition(topic, *partition);
+    }
+    list
+}
+
+fn committed<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    partitions: &[(String, i32)],
+    timeout: Duration,
+) -> KafkaResult<Vec<Option<Committed>>> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list = client.committed_offsets(list_of(partitions), timeout)?;
+    // The answer keeps the order of the question.
+    list.elements()
+        .iter()
+        .map(|element| {
+            element.error()?;
+            Ok(match element.offset() {
+                Offset::Offset(offset) => Some(Committed { offset, metadata: element.metadata().to_owned() }),
+                _ => None,
+            })
+        })
+        .collect()
+}
+
+/// The end offsets of partitions, one request per leader.
+fn end_offsets<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    partitions: &[(String, i32)],
+    timeout: Duration,
+) -> KafkaResult<Vec<i64>> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut question = list_of(partitions);
+    question.set_all_offsets(Offset::End)?;
+    let answer = client.offsets_for_times(question, timeout)?;
+    partitions
+        .iter()
+        .map(|(topic, partition)| {
+            let element = answer
+                .find_partition(topic, *partition)
+                .ok_or(rdkafka::error::KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition))?;
+            element.error()?;
+            match element.offset() {
+                Offset::Offset(offset) => Ok(offset),
+                _ => Err(rdkafka::error::KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition)),
+            }
+        })
+        .collect()
+}

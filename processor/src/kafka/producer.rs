@@ -1,0 +1,301 @@
+//! The way out: records of an epoch, counted until all of them are acknowledged.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rdkafka::Message as _;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::{Commit, Consumer, KafkaError, KafkaProblem, ProducerSettings, log, settings};
+
+/// Takes what epochs produce, and completes them.
+///
+/// [`KafkaOutbox`] is the at-least-once form. An exactly-once form begins a transaction at an epoch's first record
+/// and makes [`Outbox::commit`] one transaction of records and offsets; its callers stay as they are.
+pub trait Outbox: Send + Sync {
+    /// Queues one record of an epoch, copying its bytes. Waits for room while the queue is full.
+    ///
+    /// # Errors
+    /// [`KafkaError::Backpressure`] after a bounded wait: the record is not queued, the same call may be made again.
+    /// [`KafkaError::Failed`]: the record can never be queued (too large, unknown partition, a fatal client).
+    fn send(&self, epoch: &Arc<EpochAcks>, record: &OutboxRecord<'_>) -> Result<(), KafkaError>;
+
+    /// Completes an epoch: to be called once everything derived from the records before `offsets` is durable.
+    ///
+    /// # Errors
+    /// As [`Consumer::commit`].
+    fn commit(&self, consumer: &Consumer, offsets: &[Commit]) -> Result<(), KafkaError>;
+}
+
+/// A record to produce.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OutboxRecord<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The partition; `None` leaves it to the hash of the key.
+    pub partition: Option<i32>,
+    /// The key.
+    pub key: Option<&'a [u8]>,
+    /// The value.
+    pub payload: Option<&'a [u8]>,
+    /// Headers in their order.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// Milliseconds since the epoch; `None` is now.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// Counts the deliveries of one epoch.
+///
+/// Made with a waker, which is called exactly once: when the epoch is [sealed](EpochAcks::seal) and its last record
+/// is answered, delivered or failed. [`EpochAcks::result`] then says which.
+pub struct EpochAcks {
+    /// Records under way, plus one until sealed.
+    outstanding: AtomicUsize,
+    produced: Mutex<Vec<Produced>>,
+    failure: OnceLock<DeliveryError>,
+    waker: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+/// What an epoch added to one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Produced {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The highest offset written.
+    pub offset: i64,
+    /// How many records.
+    pub records: u64,
+}
+
+/// A record was not delivered, and librdkafka has stopped trying. The epoch must not be committed, and as its
+/// records may have been delivered in part, the process ends and the epoch is replayed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a record for kafka topic `{topic}` was not delivered: {code}")]
+pub struct DeliveryError {
+    /// The topic.
+    pub topic: String,
+    /// Why.
+    pub code: RDKafkaErrorCode,
+}
+
+impl EpochAcks {
+    /// An open epoch. The waker runs on the thread that takes the last answer: it should only send a message.
+    pub fn new(waker: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            outstanding: AtomicUsize::new(1),
+            produced: Mutex::default(),
+            failure: OnceLock::new(),
+            waker: Mutex::new(Some(Box::new(waker))),
+        })
+    }
+
+    /// Nothing more will be sent for this epoch. To be called once.
+    pub fn seal(&self) {
+        self.answered();
+    }
+
+    /// Records that are not answered yet (one more while the epoch is open).
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.load(Ordering::Acquire)
+    }
+
+    /// What the epoch wrote, by topic and partition, or its first failure. Final once the waker has been called.
+    ///
+    /// # Errors
+    /// The first [`DeliveryError`].
+    pub fn result(&self) -> Result<Vec<Produced>, DeliveryError> {
+        match self.failure.get() {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(self.produced().clone()),
+        }
+    }
+
+    fn delivered(&self, topic: &str, partition: i32, offset: i64) {
+        let mut produced = self.produced();
+        // Answers come in runs of one partition, so look at the last one first.
+        match produced.iter_mut().rev().find(|entry| entry.partition == partition && entry.topic == topic) {
+            Some(entry) => {
+                entry.offset = entry.offset.max(offset);
+                entry.records += 1;
+            }
+            None => produced.push(Produced { topic: topic.to_owned(), partition, offset, records: 1 }),
+        }
+    }
+
+    fn answered(&self) {
+        if self.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(waker) = waker {
+                waker();
+            }
+        }
+    }
+
+    fn produced(&self) -> MutexGuard<'_, Vec<Produced>> {
+        self.produced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for EpochAcks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EpochAcks")
+            .field("outstanding", &self.outstanding())
+            .field("failure", &self.failure.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The at-least-once outbox: an idempotent producer and a thread that takes its answers.
+///
+/// Dropping it fails what is still under way; [`KafkaOutbox::flush`] first.
+pub struct KafkaOutbox {
+    producer: Arc<BaseProducer<Context>>,
+    queue_wait: Duration,
+    stopping: Arc<AtomicBool>,
+    answers: Option<JoinHandle<()>>,
+}
+
+/// How often a full queue is tried again.
+const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
+
+impl KafkaOutbox {
+    /// Starts the producer. Kafka may be away; `problems` is told so, from the outbox's thread.
+    ///
+    /// # Errors
+    /// [`KafkaError::ReservedProperty`], [`KafkaError::Settings`], [`KafkaError::Other`] where no thread can start.
+    pub fn new(
+        settings: &ProducerSettings,
+        problems: impl Fn(KafkaProblem) + Send + Sync + 'static,
+    ) -> Result<Self, KafkaError> {
+        let context = Context { problems: Box::new(problems), brokers: settings.client.brokers.clone() };
+        let producer: Arc<BaseProducer<Context>> =
+            Arc::new(settings::create(&settings.to_config()?, context)?);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let answers = thread::Builder::new()
+            .name("kafka-outbox".to_owned())
+            .spawn({
+                let (producer, stopping) = (Arc::clone(&producer), Arc::clone(&stopping));
+                move || {
+                    while !stopping.load(Ordering::Relaxed) {
+                        producer.poll(Duration::from_millis(50));
+                    }
+                }
+            })
+            .map_err(|error| KafkaError::Other {
+                doing: "starting the producer's thread",
+                reason: error.to_string(),
+            })?;
+        Ok(Self { producer, queue_wait: settings.queue_wait, stopping, answers: Some(answers) })
+    }
+
+    /// Waits until everything sent is answered.
+    ///
+    /// # Errors
+    /// [`KafkaError::Failed`] with a time-out where it takes longer.
+    pub fn flush(&self, timeout: Duration) -> Result<(), KafkaError> {
+        self.producer.flush(timeout).map_err(|error| KafkaError::from_client("flushing the producer", &error))
+    }
+}
+
+impl Outbox for KafkaOutbox {
+    fn send(&self, epoch: &Arc<EpochAcks>, record: &OutboxRecord<'_>) -> Result<(), KafkaError> {
+        let mut native: BaseRecord<'_, [u8], [u8], Arc<EpochAcks>> =
+            BaseRecord::with_opaque_to(record.topic, Arc::clone(epoch));
+        native.partition = record.partition;
+        native.key = record.key;
+        native.payload = record.payload;
+        native.timestamp = record.timestamp_ms;
+        if !record.headers.is_empty() {
+            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            native.headers =
+                Some(record.headers.iter().fold(headers, |headers, (key, value)| {
+                    headers.insert(Header { key, value: Some(*value) })
+                }));
+        }
+        // Counted before it is queued, as the answer may come before `send` returns.
+        epoch.outstanding.fetch_add(1, Ordering::AcqRel);
+        let mut started = None;
+        loop {
+            let (error, returned) = match self.producer.send(native) {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused,
+            };
+            native = returned;
+            let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+            let started = *started.get_or_insert_with(Instant::now);
+            if full && started.elapsed() < self.queue_wait {
+                thread::sleep(FULL_QUEUE_PAUSE);
+                continue;
+            }
+            epoch.answered();
+            return Err(match full {
+                true => KafkaError::Backpressure { waited: self.queue_wait },
+                false => KafkaError::from_client("queueing a record", &error),
+            });
+        }
+    }
+
+    fn commit(&self, consumer: &Consumer, offsets: &[Commit]) -> Result<(), KafkaError> {
+        consumer.commit(offsets)
+    }
+}
+
+impl Drop for KafkaOutbox {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        if let Some(answers) = self.answers.take()
+            && answers.join().is_err()
+        {
+            tracing::error!("the kafka producer's thread panicked");
+        }
+    }
+}
+
+impl fmt::Debug for KafkaOutbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaOutbox")
+            .field("in_flight", &self.producer.in_flight_count())
+            .finish_non_exhaustive()
+    }
+}
+
+struct Context {
+    problems: Box<dyn Fn(KafkaProblem) + Send + Sync>,
+    brokers: String,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        log::line(level, facility, text);
+    }
+
+    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        (self.problems)(KafkaProblem::classify(code, reason, &self.brokers));
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Arc<EpochAcks>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, epoch: Arc<EpochAcks>) {
+        match result {
+            Ok(message) => epoch.delivered(message.topic(), message.partition(), message.offset()),
+            Err((error, message)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                // Only the first counts; what follows is usually its consequence.
+                let _ = epoch.failure.set(DeliveryError { topic: message.topic().to_owned(), code });
+            }
+        }
+        epoch.answered();
+    }
+}

@@ -1,0 +1,385 @@
+//! librdkafka settings: what this program needs, what users may change, what they may not.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+
+use super::KafkaError;
+
+/// How to reach Kafka; common to every client.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientSettings {
+    /// `host:port`, comma-separated.
+    pub brokers: String,
+    /// Name of this process in the brokers' logs and quotas.
+    pub client_id: String,
+    /// `[kafka.properties]`: passed to librdkafka (TLS, SASL, tuning), over our defaults.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// What a group member needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerSettings {
+    /// How to reach Kafka.
+    pub client: ClientSettings,
+    /// The consumer group.
+    pub group_id: String,
+    /// Static membership: one id per replica, or `None`.
+    pub group_instance_id: Option<String>,
+    /// Number of worker queues that will be made; the prefetch budget is divided among them.
+    pub workers: usize,
+    /// Records fetched ahead by all workers together, in payload bytes (librdkafka adds about 300 bytes per record).
+    pub prefetch_bytes: usize,
+}
+
+impl ConsumerSettings {
+    /// Default of [`ConsumerSettings::prefetch_bytes`].
+    pub const PREFETCH_BYTES: usize = 32 << 20;
+}
+
+/// What the producing side needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProducerSettings {
+    /// How to reach Kafka.
+    pub client: ClientSettings,
+    /// After this a record that cannot be delivered fails its epoch, which is fatal: librdkafka's own retries are over.
+    pub delivery_timeout: Duration,
+    /// Bytes waiting for delivery at most; beyond it [`super::Outbox::send`] waits.
+    pub queue_bytes: usize,
+    /// How long [`super::Outbox::send`] waits for room before it says [`KafkaError::Backpressure`].
+    pub queue_wait: Duration,
+}
+
+impl ProducerSettings {
+    /// Defaults for a client: two minutes for delivery, 64 MiB of queue, 30 s of waiting for room.
+    pub fn new(client: ClientSettings) -> Self {
+        Self {
+            client,
+            delivery_timeout: Duration::from_secs(120),
+            queue_bytes: 64 << 20,
+            queue_wait: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Largest record of `clickpulse.partials`, and so of the producer: 8 MiB.
+pub(crate) const RECORD_BYTES_MAX: usize = 8 << 20;
+
+impl ConsumerSettings {
+    /// The librdkafka settings of a group member.
+    ///
+    /// # Errors
+    /// [`KafkaError::ReservedProperty`].
+    pub(crate) fn to_config(&self) -> Result<ClientConfig, KafkaError> {
+        let queue_kbytes = (self.prefetch_bytes / self.workers.max(1) / 1024).clamp(256, 2_097_151);
+        let mut config = self.client.base(Role::Consumer);
+        config
+            .set("group.id", &self.group_id)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            // Range gives the same partition number of every input to the same member, which joins need.
+            .set("partition.assignment.strategy", "range")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "false")
+            .set("queued.max.messages.kbytes", queue_kbytes.to_string());
+        if let Some(id) = &self.group_instance_id {
+            config.set("group.instance.id", id);
+        }
+        self.client.apply_properties(&mut config, Role::Consumer)?;
+        Ok(config)
+    }
+}
+
+impl ProducerSettings {
+    /// The librdkafka settings of the at-least-once producer.
+    ///
+    /// # Errors
+    /// [`KafkaError::ReservedProperty`].
+    pub(crate) fn to_config(&self) -> Result<ClientConfig, KafkaError> {
+        let mut config = self.client.base(Role::Producer);
+        config
+            .set("enable.idempotence", "true")
+            .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
+            .set("message.timeout.ms", self.delivery_timeout.as_millis().to_string())
+            .set("queue.buffering.max.kbytes", (self.queue_bytes / 1024).max(1024).to_string());
+        self.client.apply_properties(&mut config, Role::Producer)?;
+        Ok(config)
+    }
+}
+
+impl ClientSettings {
+    /// The librdkafka settings of a client that only asks (metadata, offsets, admin).
+    ///
+    /// # Errors
+    /// [`KafkaError::ReservedProperty`].
+    pub(crate) fn to_admin_config(&self) -> Result<ClientConfig, KafkaError> {
+        let mut config = self.base(Role::Admin);
+        self.apply_properties(&mut config, Role::Admin)?;
+        Ok(config)
+    }
+
+    /// The librdkafka settings of a reader without a group.
+    ///
+    /// # Errors
+    /// [`KafkaError::ReservedProperty`].
+    pub(crate) fn to_reader_config(&self) -> Result<ClientConfig, KafkaError> {
+        let mut config = self.base(Role::Consumer);
+        config
+            // librdkafka wants a name; nothing is ever joined or committed under it.
+            .set("group.id", format!("{}-reader", self.client_id))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true")
+            .set("queued.max.messages.kbytes", "8192");
+        self.apply_properties(&mut config, Role::Consumer)?;
+        Ok(config)
+    }
+
+    fn base(&self, role: Role) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", &self.client_id)
+            .set("socket.keepalive.enable", "true")
+            .set_log_level(RDKafkaLogLevel::Info);
+        for (name, value) in role.defaults() {
+            config.set(*name, *value);
+        }
+        config
+    }
+
+    fn apply_properties(&self, config: &mut ClientConfig, role: Role) -> Result<(), KafkaError> {
+        for (name, value) in &self.properties {
+            if let Some((_, cure)) = RESERVED.iter().find(|(reserved, _)| reserved == name) {
+                return Err(KafkaError::ReservedProperty { name: name.clone(), cure });
+            }
+            if role.takes(name) {
+                config.set(name, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Creates a client, with an error that shows no secret.
+pub(crate) fn create<T, C>(config: &ClientConfig, context: C) -> Result<T, KafkaError>
+where
+    T: rdkafka::config::FromClientConfigAndContext<C>,
+    C: rdkafka::ClientContext,
+{
+    config.create_with_context(context).map_err(|error| match error {
+        rdkafka::error::KafkaError::ClientConfig(_, reason, name, _) if is_secret(&name) => {
+            // librdkafka's reason may quote the value.
+            let _ = reason;
+            KafkaError::Settings { reason: format!("the value of `{name}` is not valid") }
+        }
+        rdkafka::error::KafkaError::ClientConfig(_, reason, name, _) => {
+            KafkaError::Settings { reason: format!("`{name}`: {reason}") }
+        }
+        rdkafka::error::KafkaError::ClientCreation(reason) => KafkaError::Settings { reason },
+        other => KafkaError::from_client("creating a client", &other),
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Consumer,
+    Producer,
+    Admin,
+}
+
+impl Role {
+    /// Our defaults, which `[kafka.properties]` may override.
+    fn defaults(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Consumer => &[
+                // The default of 1000 stops fetching for a second whenever the queue is full.
+                ("fetch.queue.backoff.ms", "5"),
+                ("queued.min.messages", "100000"),
+                ("fetch.wait.max.ms", "100"),
+            ],
+            Self::Producer => &[("compression.type", "lz4"), ("linger.ms", "5")],
+            Self::Admin => &[],
+        }
+    }
+
+    /// Whether a property means something for this kind of client; librdkafka would warn about the others.
+    fn takes(self, name: &str) -> bool {
+        let starts_with_any = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let wanted_by = if starts_with_any(CONSUMER_ONLY) {
+            Self::Consumer
+        } else if starts_with_any(PRODUCER_ONLY) {
+            Self::Producer
+        } else {
+            return true;
+        };
+        self == wanted_by
+    }
+}
+
+const CONSUMER_ONLY: &[&str] = &[
+    "check.crcs",
+    "consume.",
+    "coordinator.query.interval.ms",
+    "fetch.",
+    "group.",
+    "heartbeat.interval.ms",
+    "max.partition.fetch.bytes",
+    "max.poll.interval.ms",
+    "queued.",
+    "session.timeout.ms",
+];
+
+const PRODUCER_ONLY: &[&str] = &[
+    "batch.",
+    "compression.",
+    "delivery.timeout.ms",
+    "linger.ms",
+    "message.send.max.retries",
+    "message.timeout.ms",
+    "partitioner",
+    "queue.buffering.",
+    "request.timeout.ms",
+    "retries",
+    "retry.backoff",
+    "sticky.partitioning.linger.ms",
+];
+
+/// What correctness rests on, each with what to do instead.
+const RESERVED: &[(&str, &str)] = &[
+    ("acks", OURS_DELIVERY),
+    ("auto.commit.enable", OURS_COMMIT),
+    ("auto.commit.interval.ms", OURS_COMMIT),
+    ("auto.offset.reset", "reading always starts at the committed offset, or at the beginning"),
+    ("bootstrap.servers", "set kafka.brokers"),
+    ("delivery.report.only.error", OURS_DELIVERY),
+    ("enable.auto.commit", OURS_COMMIT),
+    ("enable.auto.offset.store", OURS_COMMIT),
+    ("enable.idempotence", OURS_DELIVERY),
+    ("enable.partition.eof", "the end of a partition is found by its end offset"),
+    ("group.id", "set kafka.group_id"),
+    ("group.instance.id", "set kafka.instance_id"),
+    ("group.protocol", "co-partitioned inputs need the classic protocol with range assignment"),
+    ("group.remote.assignor", "co-partitioned inputs need the classic protocol with range assignment"),
+    ("isolation.level", "aborted transactions are never counted"),
+    ("log.queue", "librdkafka's log goes through the program's own"),
+    ("max.in.flight", OURS_DELIVERY),
+    ("max.in.flight.requests.per.connection", OURS_DELIVERY),
+    ("message.max.bytes", "partial windows need records of up to 8 MiB"),
+    ("metadata.broker.list", "set kafka.brokers"),
+    ("partition.assignment.strategy", "co-partitioned inputs need range assignment"),
+    ("queued.max.messages.kbytes", "set memory.budget"),
+    ("queue.buffering.max.kbytes", "set memory.budget"),
+    ("request.required.acks", OURS_DELIVERY),
+    ("transactional.id", OURS_DELIVERY),
+];
+
+const OURS_DELIVERY: &str = "delivery guarantees follow kafka.delivery";
+const OURS_COMMIT: &str = "offsets are committed once everything derived from them is durable";
+
+impl fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: BTreeMap<&str, &str> = self
+            .properties
+            .iter()
+            .map(|(name, value)| (name.as_str(), if is_secret(name) { "***" } else { value.as_str() }))
+            .collect();
+        f.debug_struct("ClientSettings")
+            .field("brokers", &self.brokers)
+            .field("client_id", &self.client_id)
+            .field("properties", &shown)
+            .finish()
+    }
+}
+
+/// Whether a property's value must not be shown. Names of files are fine, what is in them is not.
+fn is_secret(name: &str) -> bool {
+    let named_so =
+        ["password", "secret", "token", "jaas", "oauthbearer.config", ".pem", "assertion", "username"];
+    named_so.iter().any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_property_the_program_relies_on_is_refused_by_name() {
+        let error = member(&[("enable.auto.commit", "true")]).to_config().unwrap_err();
+        assert!(matches!(&error, KafkaError::ReservedProperty { name, .. } if name == "enable.auto.commit"));
+        assert!(error.to_string().contains("`enable.auto.commit`"), "{error}");
+    }
+
+    #[test]
+    fn a_property_overrides_a_default() {
+        let config = member(&[("fetch.queue.backoff.ms", "50")]).to_config().unwrap();
+        assert_eq!(config.get("fetch.queue.backoff.ms"), Some("50"));
+    }
+
+    #[test]
+    fn the_prefetch_budget_is_divided_among_the_workers() {
+        let mut settings = member(&[]);
+        settings.prefetch_bytes = 32 << 20;
+        settings.workers = 4;
+        assert_eq!(settings.to_config().unwrap().get("queued.max.messages.kbytes"), Some("8192"));
+    }
+
+    #[test]
+    fn a_consumer_property_does_not_reach_the_producer() {
+        let settings = ProducerSettings::new(client(&[("session.timeout.ms", "9000"), ("linger.ms", "7")]));
+        let config = settings.to_config().unwrap();
+        assert_eq!(config.get("session.timeout.ms"), None);
+        assert_eq!(config.get("linger.ms"), Some("7"));
+    }
+
+    #[test]
+    fn every_setting_of_ours_is_known_to_librdkafka() {
+        member(&[]).to_config().unwrap().create_native_config().unwrap();
+        ProducerSettings::new(client(&[])).to_config().unwrap().create_native_config().unwrap();
+        client(&[]).to_reader_config().unwrap().create_native_config().unwrap();
+        for (name, _) in RESERVED {
+            assert!(
+                ClientConfig::new()
+                    .set(*name, "")
+                    .create_native_config()
+                    .is_err_and(|error| { !error.to_string().contains("No such configuration property") })
+                    || ClientConfig::new().set(*name, "x").create_native_config().is_ok(),
+                "librdkafka does not know `{name}`"
+            );
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let settings = client(&[("sasl.password", "hunter2"), ("sasl.mechanism", "PLAIN")]);
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("PLAIN"), "{shown}");
+    }
+
+    fn client(properties: &[(&str, &str)]) -> ClientSettings {
+        ClientSettings {
+            brokers: "127.0.0.1:9092".into(),
+            client_id: "test".into(),
+            properties: properties
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        }
+    }
+
+    fn member(properties: &[(&str, &str)]) -> ConsumerSettings {
+        ConsumerSettings {
+            client: client(properties),
+            group_id: "group".into(),
+            group_instance_id: None,
+            workers: 2,
+            prefetch_bytes: ConsumerSettings::PREFETCH_BYTES,
+        }
+    }
+}
