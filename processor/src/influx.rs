@@ -8,7 +8,7 @@ pub use self::config::{
     Bucket, CONNECT_TIMEOUT, ConfigError, InfluxConfig, REQUEST_BYTES_MAX, REQUEST_LINES_MAX,
     REQUEST_TIMEOUT, Tuning,
 };
-pub use self::line::{EMPTY_TAG, EncodeError, FINAL_BACKSLASH, Precision, encode};
+pub use self::line::{EMPTY_TAG, EncodeError, Precision, WIDE_BACKSLASH, encode};
 pub use self::outcome::WriteOutcome;
 pub use self::problem::Problem;
 pub use self::writer::{DeadLine, InfluxSink, OnDeadLine, QUEUE_BYTES_MAX, Remaining};

@@ -157,4 +157,4 @@ impl fmt::Debug for Tuning {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -4,9 +4,9 @@ use processor_core::{FieldValue, Point};
 /// point another series.
 pub const EMPTY_TAG: &str = "none";
 
-/// What a tag value's trailing backslashes become, `U+FF3C`. Line protocol has no escape for a backslash: the server
-/// takes any delimiter behind one as text, so a value that ends in one would swallow the rest of the line.
-pub const FINAL_BACKSLASH: &str = "\u{ff3c}";
+/// What a backslash in a tag value becomes: `U+FF3C`, which looks alike. Line protocol has no escape for it: a value that
+/// ends in one swallows the delimiter that follows, and servers differ on two in a row.
+pub const WIDE_BACKSLASH: &str = "\u{ff3c}";
 
 /// Unit of the timestamps of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub enum EncodeError {
 /// measurement and tags it begins with. Two points are the same point if series and timestamp are equal.
 ///
 /// Tags come in the schema's order, which is sorted. An empty tag value becomes [`EMPTY_TAG`], control characters in
-/// a tag become spaces (a newline would end the line), trailing backslashes become [`FINAL_BACKSLASH`].
+/// a tag become spaces (a newline would end the line), backslashes become [`WIDE_BACKSLASH`].
 ///
 /// # Errors
 /// [`EncodeError`]; `out` is then what it was.
@@ -109,13 +109,14 @@ fn encode_fields(point: &Point, out: &mut Vec<u8>) -> Result<(), EncodeError> {
 }
 
 fn push_tag_value(value: &str, out: &mut Vec<u8>) {
-    let body = value.trim_end_matches('\\');
     if value.is_empty() {
         out.extend_from_slice(EMPTY_TAG.as_bytes());
     }
-    push_escaped(body, is_tag_special, out);
-    for _ in body.len()..value.len() {
-        out.extend_from_slice(FINAL_BACKSLASH.as_bytes());
+    for (number, part) in value.split('\\').enumerate() {
+        if number > 0 {
+            out.extend_from_slice(WIDE_BACKSLASH.as_bytes());
+        }
+        push_escaped(part, is_tag_special, out);
     }
 }
 

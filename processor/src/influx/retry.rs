@@ -95,8 +95,8 @@ impl Stop {
 
 /// Waits between attempts; a test takes its place to see the waits without spending them.
 pub trait Pause: Send + Sync {
-    /// Waits for `wait`. Returns early when an end is asked for during the wait (so that a last attempt follows at
-    /// once), and at its deadline.
+    /// Waits for `wait`; once an end is asked for, for [`BACKOFF_BASE`] at most and never past the deadline, so that
+    /// what is left is tried again in the time there is.
     fn pause(&self, wait: Duration, stop: &Stop);
 }
 
@@ -107,20 +107,21 @@ pub struct RealPause;
 impl Pause for RealPause {
     fn pause(&self, wait: Duration, stop: &Stop) {
         let mut until = Instant::now() + wait;
-        let mut guard = stop.deadline.lock().expect("no holder panics");
-        let asked_before = guard.is_some();
+        let mut is_ending = false;
+        let mut end = stop.deadline.lock().expect("no holder panics");
         loop {
-            if let Some(deadline) = *guard {
-                if !asked_before {
-                    return;
-                }
-                until = until.min(deadline);
+            let now = Instant::now();
+            if let Some(deadline) = *end
+                && !is_ending
+            {
+                is_ending = true;
+                until = until.min(deadline).min(now + BACKOFF_BASE);
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(now);
             if left.is_zero() {
                 return;
             }
-            guard = stop.changed.wait_timeout(guard, left).expect("no holder panics").0;
+            end = stop.changed.wait_timeout(end, left).expect("no holder panics").0;
         }
     }
 }
