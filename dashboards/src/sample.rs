@@ -6,13 +6,16 @@
 use std::sync::Arc;
 
 use events::Timestamp;
-use processor_core::point::{FieldValue, Point, Resolution};
+pub use processor_core::Resolution;
+use processor_core::point::{FieldValue, Point};
 use processor_core::schema::{self, FieldKind, Measurement};
 
 /// What goes wrong, and the uid of the rule that must see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Half of the checkouts fail: `cs-route-5xx`, and with it the burn rules.
+    /// More than half of all requests fail: the burn rules, `cs-slo-burn-fast` first, and every route's.
+    Outage,
+    /// Half of the checkouts fail, which are few: `cs-route-5xx`.
     Errors,
     /// Search takes seconds: `cs-latency-p95`.
     Slow,
@@ -34,7 +37,8 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
+        Self::Outage,
         Self::Errors,
         Self::Slow,
         Self::Quiet,
@@ -50,6 +54,7 @@ impl Fault {
     #[must_use]
     pub const fn rule(self) -> &'static str {
         match self {
+            Self::Outage => "cs-slo-burn-fast",
             Self::Errors => "cs-route-5xx",
             Self::Slow => "cs-latency-p95",
             Self::Quiet => "cs-traffic-drop",
@@ -111,7 +116,8 @@ impl Scenario {
         if resolution == Resolution::Raw
             && let Some((_, since)) = self.fault
         {
-            let fields = vec![text("error-spike"), text("an incident of the sample"), integer(since + 60_000)];
+            let fields =
+                vec![text("error-spike"), text("an incident of the sample"), integer(since + 60_000)];
             points.push(point(resolution, &schema::ANNOTATIONS, &["error-spike"], fields, since));
         }
         points.iter().map(line).collect()
@@ -126,7 +132,13 @@ struct Maker {
 }
 
 impl Maker {
-    fn push(&self, points: &mut Vec<Point>, measurement: &'static Measurement, tags: &[&str], fields: Vec<FieldValue>) {
+    fn push(
+        &self,
+        points: &mut Vec<Point>,
+        measurement: &'static Measurement,
+        tags: &[&str],
+        fields: Vec<FieldValue>,
+    ) {
         points.push(point(self.resolution, measurement, tags, fields, self.at));
     }
 
@@ -141,16 +153,22 @@ impl Maker {
         let (mut by_status, mut errors_of_all) = ([("200", 0), ("404", 0), ("500", 0), ("503", 0)], 0);
         for (route, share, p95) in ROUTES {
             let requests = total * share / 100;
-            let broken = self.has(Fault::Errors) && route == "/checkout";
-            let failed = if broken { requests / 2 } else { requests / 1_000 };
-            let statuses = [("503", if broken { failed } else { 0 }), ("500", if broken { 0 } else { failed }), ("404", requests / 50)];
+            let broken = self.has(Fault::Outage) || (self.has(Fault::Errors) && route == "/checkout");
+            let failed = if broken { requests * 3 / 5 } else { requests / 1_000 };
+            let (unavailable, internal) = if broken { (failed, 0) } else { (0, failed) };
+            let statuses = [("503", unavailable), ("500", internal), ("404", requests / 50)];
             let rest = requests - statuses.iter().map(|(_, count)| count).sum::<i64>();
             for (status, count) in statuses.into_iter().chain([("200", rest)]) {
                 let failure = if status.starts_with('5') { count } else { 0 };
                 let refusal = if status.starts_with('4') { count } else { 0 };
                 errors_of_all += failure;
                 by_status.iter_mut().filter(|(name, _)| *name == status).for_each(|(_, sum)| *sum += count);
-                self.push(points, &schema::HTTP, &["GET", route, status], vec![integer(count), integer(failure), integer(refusal)]);
+                self.push(
+                    points,
+                    &schema::HTTP,
+                    &["GET", route, status],
+                    vec![integer(count), integer(failure), integer(refusal)],
+                );
             }
             let p95 = if self.has(Fault::Slow) && route == "/search" { 3_000.0 } else { p95 };
             let percentiles = [p95 / 3.0, p95, p95 * 1.8, p95 * 4.0].map(float);
@@ -183,11 +201,15 @@ impl Maker {
     }
 
     fn events(&self, points: &mut Vec<Point>, requests: i64) {
-        for (kind, divisor) in [("page_view", 1), ("search", 5), ("product_click", 3), ("add_to_cart", 20), ("checkout", 50)] {
+        for (kind, divisor) in
+            [("page_view", 1), ("search", 5), ("product_click", 3), ("add_to_cart", 20), ("checkout", 50)]
+        {
             self.push(points, &schema::EVENTS, &[kind], vec![integer(requests / divisor)]);
         }
         let garbage = if self.has(Fault::Garbage) { requests / 5 } else { requests / 1_000 };
-        for (reason, count) in [("duplicate", requests / 100), ("late", requests / 200), ("missing_field", garbage)] {
+        for (reason, count) in
+            [("duplicate", requests / 100), ("late", requests / 200), ("missing_field", garbage)]
+        {
             self.push(points, &schema::QUALITY, &[reason], vec![integer(count)]);
         }
     }
@@ -196,15 +218,20 @@ impl Maker {
         let checkouts = 4 * self.seconds;
         let attributed = checkouts * 3 / 4;
         let cents = |count: i64| integer(count * 4_990);
-        self.push(points, &schema::FIRST_CLICK, &[], vec![
-            integer(checkouts),
-            integer(attributed),
-            integer(checkouts - attributed),
-            cents(checkouts),
-            cents(attributed),
-            float(140.0),
-            float(1_900.0),
-        ]);
+        self.push(
+            points,
+            &schema::FIRST_CLICK,
+            &[],
+            vec![
+                integer(checkouts),
+                integer(attributed),
+                integer(checkouts - attributed),
+                cents(checkouts),
+                cents(attributed),
+                float(140.0),
+                float(1_900.0),
+            ],
+        );
         for (i, campaign) in (1..).zip(CAMPAIGNS) {
             let share = attributed / (1 + i);
             let fields = vec![integer(share), float(share as f64), cents(share)];
@@ -247,7 +274,8 @@ impl Maker {
                 "uptime_s" => integer(uptime_s),
                 _ => integer(0),
             };
-            let fields = schema::PIPELINE.fields.iter().map(|(name, kind)| typed(value(name), *kind)).collect();
+            let fields =
+                schema::PIPELINE.fields.iter().map(|(name, kind)| typed(value(name), *kind)).collect();
             self.push(points, &schema::PIPELINE, &["processor", instance], fields);
         }
     }

@@ -316,6 +316,17 @@ impl Influx {
                 Some(&json!({"orgID": self.org_id, "name": name, "retentionRules": []})),
             );
         }
+        // `SHOW TAG VALUES`, as the dashboards' variables use it, needs a default retention policy, which the virtual
+        // mapping of buckets called database/policy does not give; influxdb/setup.sh makes the same.
+        let raw = self.bucket_id(&self.buckets.raw).expect("just made");
+        let (database, policy) = self.buckets.raw.split_once('/').expect("called database/policy");
+        self.api(
+            "POST",
+            "/api/v2/dbrps",
+            Some(&json!({
+                "orgID": self.org_id, "bucketID": raw, "database": database, "retention_policy": policy, "default": true,
+            })),
+        );
         self.write_token = Some(self.new_write_token("processor"));
     }
 

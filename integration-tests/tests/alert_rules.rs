@@ -1,0 +1,102 @@
+//! Every alert rule and every panel on a real InfluxDB with made-up points: each rule is quiet while all is well and
+//! fires on the fault that it is there for.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dashboards::alert::AlertRule;
+use dashboards::sample::{Fault, Resolution, Scenario};
+use dashboards::{Bindings, Instance, Slo, State, alert_rules, evaluate, queries};
+use integration_tests::Influx;
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+#[test]
+fn every_panel_shows_data_at_every_resolution() {
+    let now = now_ms();
+    let influx = filled(&Scenario {
+        from_ms: now - 2 * HOUR_MS,
+        to_ms: now,
+        fault: Some((Fault::Errors, now - HOUR_MS)),
+    });
+    let empty: Vec<_> = queries(&Slo::default(), &Bindings::between(now - 2 * HOUR_MS, now))
+        .into_iter()
+        .filter(|query| answered(&influx, &query.influxql).iter().all(|series| series.numbers().count() == 0))
+        .map(|query| format!("{} / {}: {}", query.dashboard, query.panel, query.influxql))
+        .collect();
+    assert!(empty.is_empty(), "{}", empty.join("\n"));
+}
+
+#[test]
+fn no_rule_fires_while_all_is_well() {
+    let now = now_ms();
+    let influx = filled(&Scenario { from_ms: now - 2 * HOUR_MS, to_ms: now, fault: None });
+    for rule in alert_rules(&Slo::default()) {
+        let instances = decided(&influx, &rule, now);
+        assert!(
+            instances.iter().all(|instance| instance.state == State::Normal),
+            "{}: {instances:?}",
+            rule.uid
+        );
+    }
+}
+
+#[test]
+fn each_fault_makes_its_rule_fire() {
+    for fault in Fault::ALL {
+        let now = now_ms();
+        let since = now - 20 * MINUTE_MS;
+        let influx =
+            filled(&Scenario { from_ms: now - 2 * HOUR_MS, to_ms: now, fault: Some((fault, since)) });
+        let firing: Vec<_> = alert_rules(&Slo::default())
+            .into_iter()
+            .filter(|rule| dashboards::evaluate::alerts(rule, &decided(&influx, rule, now)))
+            .map(|rule| rule.uid)
+            .collect();
+        println!("{fault:?}: {firing:?}");
+        assert!(firing.contains(&fault.rule()), "{fault:?} makes {firing:?} fire");
+        let burning = firing.iter().any(|uid| uid.starts_with("cs-slo-burn"));
+        assert_eq!(burning, fault == Fault::Outage, "{fault:?} makes {firing:?} fire");
+    }
+}
+
+#[test]
+fn a_broken_route_alerts_alone() {
+    let now = now_ms();
+    let fault = Some((Fault::Errors, now - 10 * MINUTE_MS));
+    let influx = filled(&Scenario { from_ms: now - HOUR_MS, to_ms: now, fault });
+    let rule = alert_rules(&Slo::default()).into_iter().find(|rule| rule.uid == "cs-route-5xx").unwrap();
+    let firing: Vec<_> = decided(&influx, &rule, now)
+        .into_iter()
+        .filter(|instance| instance.state == State::Firing)
+        .map(|instance| instance.labels["route"].clone())
+        .collect();
+    assert_eq!(firing, ["/checkout"]);
+}
+
+fn filled(scenario: &Scenario) -> Influx {
+    let influx = Influx::start_own();
+    let buckets = influx.buckets().clone();
+    for (bucket, resolution) in buckets.all().into_iter().zip(Resolution::ALL) {
+        influx.write(bucket, &scenario.lines(resolution));
+    }
+    influx
+}
+
+fn decided(influx: &Influx, rule: &AlertRule, now: i64) -> Vec<Instance> {
+    evaluate::<String>(rule, now, |influxql| Ok(answered(influx, influxql))).unwrap()
+}
+
+fn answered(influx: &Influx, influxql: &str) -> Vec<dashboards::Series> {
+    let convert = |one: integration_tests::Series| dashboards::Series {
+        labels: one.tags,
+        columns: one.columns,
+        rows: one.values,
+    };
+    influx.query(&influx.buckets().raw, influxql).into_iter().map(convert).collect()
+}
+
+fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    i64::try_from(since_epoch.as_millis()).expect("not that far in the future")
+}
