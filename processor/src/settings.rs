@@ -4,6 +4,7 @@
 //! that is wrong at once, each with the key, the file or variable it came from, and the cure. The table in `keys` is
 //! the one place that knows names, defaults, bounds and meanings; the reference page and the example file follow it.
 
+mod convert;
 mod inputs;
 mod kafka;
 mod keys;

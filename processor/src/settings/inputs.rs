@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use events::EventType;
+use events::{Decoder, DecoderOptions, EventType, OptionsError};
 
 use super::count;
 use super::reader::Reader;
@@ -68,14 +68,7 @@ impl InputSettings {
 
     fn read(reader: &mut Reader<'_>, path: &str) -> Self {
         let at = |name: &str| format!("{path}.{name}");
-        if reader.text(&at("format")) == "avro" {
-            reader.problem(&at("format"), r#"= "avro" is not in this version, which reads JSON; use "json""#);
-        }
-        let keyed = reader.bool(&at("keyed"));
-        if !keyed && reader.has(&at("keyed")) {
-            let text = "= false is not in this version, which does not re-key; key the records by user_id and leave it out";
-            reader.problem(&at("keyed"), text);
-        }
+        reader.text(&at("format")); // one choice in this version
         let topic = reader.text(&at("topic"));
         check_topic(reader, &at("topic"), &topic);
         let event_type = reader.optional_text(&at("event_type"));
@@ -84,7 +77,7 @@ impl InputSettings {
             format: Format::Json,
             event_type: event_type
                 .and_then(|name| EventType::ALL.into_iter().find(|kind| kind.name() == name)),
-            keyed,
+            keyed: reader.bool(&at("keyed")),
             fields: read_fields(reader, &at("fields")),
             max_record_bytes: count(reader.size(&at("max_record_bytes"))),
         }
@@ -103,43 +96,16 @@ pub(super) fn check_topic(reader: &mut Reader<'_>, path: &str, topic: &str) {
 
 fn read_fields(reader: &mut Reader<'_>, path: &str) -> BTreeMap<String, String> {
     let fields = reader.map(path);
-    for (theirs, ours) in &fields {
-        if !FIELDS.contains(&ours.as_str()) {
-            let likeness = |name: &&str| strsim::jaro_winkler(ours, name);
-            let nearest = FIELDS.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-            let nearest = nearest.expect("there are fields");
-            reader.problem(
-                &format!("{path}.{theirs}"),
-                format!("= {ours:?} is not a field of ours; did you mean {nearest:?}?"),
-            );
+    let options = DecoderOptions { fields: fields.clone(), ..DecoderOptions::default() };
+    match Decoder::new(&options) {
+        Ok(_) => {}
+        Err(OptionsError::UnknownField { theirs, ours, nearest }) => {
+            let text = format!("= {ours:?} is not a field of ours; did you mean {nearest:?}?");
+            reader.problem(&format!("{path}.{theirs}"), text);
+        }
+        Err(OptionsError::TooManyFields { count, max }) => {
+            reader.problem(path, format!("has {count} names; at most {max} can be mapped"));
         }
     }
     fields
 }
-
-/// The names of the contract that another name may stand for.
-const FIELDS: [&str; 23] = [
-    "user_id",
-    "event_timestamp",
-    "event_type",
-    "event_id",
-    "url",
-    "http_status",
-    "method",
-    "latency_ms",
-    "product_id",
-    "click_id",
-    "checkout_id",
-    "amount",
-    "campaign_id",
-    "conversion_id",
-    "search_id",
-    "query",
-    "category",
-    "quantity",
-    "price",
-    "currency",
-    "referrer",
-    "device",
-    "browser",
-];

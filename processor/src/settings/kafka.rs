@@ -6,6 +6,7 @@ use std::ops::Deref;
 
 use super::inputs::check_topic;
 use super::reader::Reader;
+use crate::kafka::{ClientSettings, KafkaError};
 
 /// The connection, the group and the internal topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,33 +56,15 @@ impl Deref for KafkaProperties {
 
 impl fmt::Debug for KafkaProperties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SECRET: [&str; 5] = ["password", "secret", "pem", "token", "oauthbearer.config"];
-        let shown = self.iter().map(|(name, value)| {
-            let secret = SECRET.iter().any(|part| name.contains(part));
-            (name, if secret { "***" } else { value.as_str() })
-        });
+        let shown =
+            self.iter().map(|(name, value)| (name, if is_secret(name) { "***" } else { value.as_str() }));
         f.debug_map().entries(shown).finish()
     }
 }
 
-/// Properties that clickpulse decides, and the key that is meant instead.
-const DECIDED: [(&str, &str); 8] = [
-    ("bootstrap.servers", "use kafka.brokers"),
-    ("metadata.broker.list", "use kafka.brokers"),
-    ("group.id", "use kafka.group_id"),
-    ("group.instance.id", "use kafka.instance_id"),
-    ("enable.auto.commit", "offsets are committed once results are durable"),
-    ("enable.auto.offset.store", "offsets are committed once results are durable"),
-    ("enable.partition.eof", "reading to the end is asked for by --until-end"),
-    ("transactional.id", "this version does not use transactions"),
-];
-
 impl KafkaSettings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        if reader.text("kafka.delivery") == "exactly_once" {
-            let text = r#"= "exactly_once" is not in this version; it comes with the next release. Use "at_least_once", with which a repeat rewrites the same points"#;
-            reader.problem("kafka.delivery", text);
-        }
+        reader.text("kafka.delivery"); // one choice in this version
         let partials_topic = reader.text("kafka.partials_topic");
         check_topic(reader, "kafka.partials_topic", &partials_topic);
         let incidents_topic = reader.text("kafka.incidents_topic");
@@ -118,12 +101,44 @@ fn read_brokers(reader: &mut Reader<'_>) -> Vec<String> {
     brokers
 }
 
+/// Every property is tried alone, so that each wrong one is named. librdkafka itself knows which there are.
 fn read_properties(reader: &mut Reader<'_>) -> KafkaProperties {
     let properties = reader.map("kafka.properties");
-    for (name, instead) in DECIDED {
-        if properties.contains_key(name) {
-            reader.problem(&format!("kafka.properties.{name}"), format!("cannot be set here: {instead}"));
+    for (name, value) in &properties {
+        let alone = ClientSettings {
+            brokers: String::new(),
+            client_id: String::new(),
+            properties: BTreeMap::from([(name.clone(), value.clone())]),
+        };
+        if let Err(text) = try_property(&alone, name) {
+            reader.problem(&format!("kafka.properties.{name}"), text);
         }
     }
     KafkaProperties(properties)
+}
+
+fn try_property(alone: &ClientSettings, name: &str) -> Result<(), String> {
+    if let Err(KafkaError::ReservedProperty { cure, .. }) = alone.to_admin_config() {
+        return Err(format!("cannot be set here: {cure}"));
+    }
+    // Not the configuration above: a client of that role may have no use for the property and leave it out.
+    let mut bare = rdkafka::ClientConfig::new();
+    bare.set(name, &alone.properties[name]);
+    match bare.create_native_config() {
+        Ok(_) => Ok(()),
+        Err(rdkafka::error::KafkaError::ClientConfig(_, reason, ..)) if reason.starts_with("No such") => {
+            Err("is not a property of librdkafka; its names are in librdkafka's CONFIGURATION.md".into())
+        }
+        Err(_) if is_secret(name) => Err("has a value that librdkafka refuses".into()),
+        Err(rdkafka::error::KafkaError::ClientConfig(_, reason, ..)) => {
+            Err(format!("is refused by librdkafka: {reason}"))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Whether a property's value must not be shown.
+fn is_secret(name: &str) -> bool {
+    const PARTS: [&str; 6] = ["password", "secret", "token", ".pem", "oauthbearer.config", "username"];
+    PARTS.iter().any(|part| name.contains(part))
 }

@@ -138,10 +138,11 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     Key {
         path: "kafka.delivery",
-        kind: Kind::Choice(&["at_least_once", "exactly_once"]),
+        kind: Kind::Choice(&["at_least_once"]),
         default: Some("at_least_once"),
         example: "at_least_once",
-        meaning: "`exactly_once` is not in this version. With `at_least_once` a repeat rewrites the same points.",
+        meaning: "Nothing is lost, and a repeat after a crash rewrites the same points. `exactly_once` comes with the next \
+                  release.",
     },
     text("kafka.partials_topic", "clickpulse.partials", "Internal topic between the two stages."),
     text(
@@ -166,10 +167,10 @@ pub(crate) const KEYS: &[Key] = &[
     text("inputs[].topic", "clickstream_events", "The topic."),
     Key {
         path: "inputs[].format",
-        kind: Kind::Choice(&["json", "avro"]),
+        kind: Kind::Choice(&["json"]),
         default: Some("json"),
         example: "json",
-        meaning: "`avro` is not in this version.",
+        meaning: "How records are encoded. `avro` is not in this version.",
     },
     unset(
         "inputs[].event_type",
@@ -309,8 +310,8 @@ pub(crate) const KEYS: &[Key] = &[
         "memory.budget",
         "512MB",
         64_000_000,
-        1 << 40,
-        "Bound on state and buffers. Reading from Kafka pauses before it is exceeded.",
+        1_000_000_000_000,
+        "What the process is meant to stay within. Records fetched ahead take at most an eighth of it.",
     ),
     duration(
         "shutdown.deadline",
@@ -346,13 +347,29 @@ const EVENT_TYPES: [&str; 9] = [
     "conversion",
 ];
 
-/// Keys and sections of the contract that a later version provides: refused, as ignoring them would surprise.
-const NOT_IN_THIS_VERSION: &[(&str, &str)] = &[
+/// Sections of the contract that a later version provides: refused, as ignoring them would surprise.
+const SECTIONS_NOT_IN_THIS_VERSION: &[(&str, &str)] = &[
     ("postgres", "is not in this version, which writes to InfluxDB and files; remove the section"),
     ("registry", "is not in this version, which reads JSON only; remove the section"),
     (
         "state",
         "is not in this version, which rebuilds its state from the topics at start; remove the section",
+    ),
+];
+
+/// Values of the contract that a later version provides: key, value, answer.
+const VALUES_NOT_IN_THIS_VERSION: &[(&str, &str, &str)] = &[
+    (
+        "kafka.delivery",
+        "exactly_once",
+        "is not in this version; it comes with the next release. Use \"at_least_once\": nothing is lost, and a repeat \
+         after a crash rewrites the same points",
+    ),
+    ("inputs[].format", "avro", "is not in this version, which reads JSON; use \"json\""),
+    (
+        "inputs[].keyed",
+        "false",
+        "is not in this version, which does not re-key; key the records by user_id and leave this out",
     ),
 ];
 
@@ -380,8 +397,15 @@ pub(crate) fn is_section(pattern: &str) -> bool {
     SECTIONS.iter().any(|section| section.name == pattern)
 }
 
-pub(crate) fn not_in_this_version(pattern: &str) -> Option<&'static str> {
-    NOT_IN_THIS_VERSION.iter().find(|(path, _)| *path == pattern).map(|(_, text)| *text)
+/// What to answer to a section that a later version provides.
+pub(crate) fn later_section(pattern: &str) -> Option<&'static str> {
+    SECTIONS_NOT_IN_THIS_VERSION.iter().find(|(path, _)| *path == pattern).map(|(_, text)| *text)
+}
+
+/// What to answer to a value that a later version provides.
+pub(crate) fn later_value(key: &Key, value: &str) -> Option<&'static str> {
+    let mut values = VALUES_NOT_IN_THIS_VERSION.iter();
+    values.find(|(path, later, _)| *path == key.path && *later == value).map(|(.., text)| *text)
 }
 
 /// The keys of a section, separated by commas.
@@ -398,10 +422,10 @@ pub(crate) fn children(section: &str) -> String {
 /// The known key that an unknown one most likely means.
 pub(crate) fn nearest_key(pattern: &str) -> &'static str {
     let (section, name) = split(pattern);
-    // The last name decides, as sections are rarely wrong without being unknown; the section breaks ties.
+    // The last name decides, as people forget or confuse sections more than names; the section breaks ties.
     let likeness = |key: &Key| {
         let (key_section, key_name) = split(key.path);
-        2.0 * strsim::jaro_winkler(name, key_name) + strsim::jaro_winkler(section, key_section)
+        strsim::jaro_winkler(name, key_name) + strsim::jaro_winkler(section, key_section) / 8.0
     };
     let nearest = KEYS.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     nearest.expect("the table has keys").path

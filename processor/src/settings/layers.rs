@@ -92,7 +92,7 @@ impl Layers {
 
     fn walk(&self, value: &Value, path: &str, problems: &mut Vec<Problem>) {
         let pattern = keys::pattern(path);
-        if let Some(text) = keys::not_in_this_version(&pattern) {
+        if let Some(text) = keys::later_section(&pattern) {
             problems.push(Problem {
                 key: path.into(),
                 origin: self.origin_of(value, path),

@@ -142,6 +142,7 @@ impl<'a> Reader<'a> {
                 }
                 other => {
                     self.problem(path, format!("has to be a list of texts, but holds {}", described(&other)));
+                    return vec![self.default(path).to_owned()];
                 }
             }
         }
@@ -201,7 +202,12 @@ impl<'a> Reader<'a> {
             _ => false,
         };
         if fits {
-            return scalar(&value.kind);
+            let text = scalar(&value.kind)?;
+            if let Some(later) = keys::later_value(self.key(path), &text) {
+                self.problem(path, format!("= {} {later}", quoted(&text)));
+                return None;
+            }
+            return Some(text);
         }
         let text = format!("has to be {}, but is {}", expected(kind), described(&value.kind));
         self.problem(path, text);
@@ -247,9 +253,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Numbers as they are, everything else between quotes.
+/// Numbers and truth values as they are, everything else between quotes.
 fn quoted(text: &str) -> impl Display {
-    if text.parse::<i64>().is_ok() { text.to_owned() } else { format!("{text:?}") }
+    if text.parse::<i64>().is_ok() || text.parse::<bool>().is_ok() {
+        text.to_owned()
+    } else {
+        format!("{text:?}")
+    }
 }
 
 fn scalar(kind: &ValueKind) -> Option<String> {

@@ -1,0 +1,144 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+
+use super::{Verdict, fail, ok, warn};
+use crate::exit::Chain;
+use crate::kafka::admin::Admin;
+use crate::kafka::{ClientSettings, KafkaError};
+use crate::settings::{KafkaSettings, Settings};
+
+/// Longest time for one answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether Kafka answers and the topics are as they should be.
+pub(super) fn check(settings: &Settings, note: &mut impl FnMut(Verdict)) {
+    let client = settings.kafka.client("clickpulse-check");
+    let what = format!("kafka.brokers = {:?}", client.brokers);
+    let admin = match Admin::new(&client) {
+        Ok(admin) => admin,
+        Err(error) => return note(fail("kafka", Chain(&error).to_string())),
+    };
+    match admin.wait_for_brokers(|_| false) {
+        Ok(()) => note(ok(what, "answers")),
+        // The topics would say the same again.
+        Err(error) => {
+            let cure = "start Kafka, or correct kafka.brokers or [kafka.properties]";
+            return note(fail(what, format!("{}; {cure}", Chain(&error))));
+        }
+    }
+    let mut partitions = BTreeMap::new();
+    for input in &settings.inputs {
+        let what = format!("inputs topic {:?}", input.topic);
+        let missing = "does not exist; `processor run` waits for it. Create it, or start the producer";
+        if let Some(count) = topic(&admin, &what, &input.topic, missing, note) {
+            partitions.insert(input.topic.as_str(), count);
+            note(retention(&client, &what, &input.topic, settings.lookback()));
+        }
+    }
+    co_partitioned(&partitions).map(&mut *note);
+    let created = "does not exist yet; `processor run` creates it";
+    let KafkaSettings { partials_topic, incidents_topic, .. } = &settings.kafka;
+    topic(&admin, &format!("kafka.partials_topic = {partials_topic:?}"), partials_topic, created, note);
+    let what = format!("kafka.incidents_topic = {incidents_topic:?}");
+    if topic(&admin, &what, incidents_topic, created, note).is_some_and(|count| count != 1) {
+        note(fail(what, "has to have 1 partition, as the order of incidents matters; name another topic"));
+    }
+}
+
+/// The number of partitions, if the topic is there.
+fn topic(
+    admin: &Admin,
+    what: &str,
+    name: &str,
+    missing: &str,
+    note: &mut impl FnMut(Verdict),
+) -> Option<i32> {
+    match admin.partition_count(name, PATIENCE) {
+        Ok(count) => {
+            note(ok(what, if count == 1 { "1 partition".into() } else { format!("{count} partitions") }));
+            Some(count)
+        }
+        Err(KafkaError::UnknownTopic { .. }) => {
+            note(warn(what, missing));
+            None
+        }
+        Err(error) => {
+            note(fail(what, Chain(&error).to_string()));
+            None
+        }
+    }
+}
+
+/// A partition number of all inputs is one task, so events of one user meet only where the counts agree.
+fn co_partitioned(partitions: &BTreeMap<&str, i32>) -> Option<Verdict> {
+    let mut counts: Vec<i32> = partitions.values().copied().collect();
+    counts.sort_unstable();
+    counts.dedup();
+    if counts.len() < 2 {
+        return None;
+    }
+    let listed: Vec<String> =
+        partitions.iter().map(|(topic, count)| format!("{topic} has {count}")).collect();
+    Some(fail(
+        "inputs",
+        format!(
+            "the topics have different numbers of partitions ({}), so clicks and checkouts of one user would not meet; \
+             give them the same number",
+            listed.join(", ")
+        ),
+    ))
+}
+
+/// State is rebuilt from the topic, so it has to reach back as far as the state does.
+fn retention(client: &ClientSettings, what: &str, topic: &str, lookback: Duration) -> Verdict {
+    let what = format!("{what} retention.ms");
+    match retention_ms(client, topic) {
+        Ok(Some(ms)) if ms < lookback.as_millis() => warn(
+            what,
+            format!(
+                "{ms} is shorter than the {} ms that are read again after a restart: numbers of that span would be \
+                 missing. Raise it, or lower attribution.lookback, dedup.window or windows.allowed_lateness",
+                lookback.as_millis()
+            ),
+        ),
+        Ok(Some(ms)) => ok(
+            what,
+            format!("{ms} covers the {} ms that are read again after a restart", lookback.as_millis()),
+        ),
+        Ok(None) => ok(what, "unlimited"),
+        Err(reason) => warn(what, format!("cannot be read: {reason}")),
+    }
+}
+
+/// `retention.ms` of a topic; `None`: records are kept for ever.
+fn retention_ms(client: &ClientSettings, topic: &str) -> Result<Option<u128>, String> {
+    let text = |error: rdkafka::error::KafkaError| error.to_string();
+    let config = client.to_admin_config().map_err(|error| Chain(&error).to_string())?;
+    let admin: AdminClient<DefaultClientContext> = config.create().map_err(text)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let described = runtime
+        .block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options))
+        .map_err(text)?
+        .into_iter()
+        .next()
+        .ok_or("the broker says nothing about the topic")?
+        .map_err(|code| code.to_string())?;
+    let value = described.get("retention.ms").and_then(|entry| entry.value.as_deref()).unwrap_or("-1");
+    Ok(value.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_of_different_width_are_named() {
+        assert_eq!(co_partitioned(&BTreeMap::from([("a", 4), ("b", 4)])), None);
+        let verdict = co_partitioned(&BTreeMap::from([("a", 4), ("b", 8)])).unwrap();
+        assert!(verdict.found.contains("a has 4, b has 8"), "{verdict}");
+    }
+}

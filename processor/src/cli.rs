@@ -1,0 +1,189 @@
+//! What can be typed: `processor run | check | dlq`.
+//!
+//! This only says what was asked for. The words of `--help` live here; the commands themselves do not.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use events::Reason;
+
+use crate::settings::Sources;
+
+pub mod dlq;
+
+const ABOUT: &str = "Turns Kafka topics of clicks into windows of numbers in InfluxDB.";
+
+const EXAMPLES: &str = "\
+Examples:
+  processor run                                        local Kafka, all defaults
+  processor check --config clickpulse.toml             are settings and connections right?
+  processor run --config clickpulse.toml               runs until SIGTERM or Ctrl-C
+  processor run --config clickpulse.toml --until-end   a backfill: ends when all is read
+  processor dlq list --config clickpulse.toml          what was rejected, and why
+
+Settings: defaults < the file of --config < variables such as CLICKPULSE__KAFKA__BROKERS < flags.
+config/processor.example.toml has them all.
+
+Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "processor", version, about = ABOUT, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// The settings (TOML); without it, defaults and variables
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Settings")]
+    config: Option<PathBuf>,
+    /// Log lines for people or for machines [default: log.format, else text]
+    #[arg(long, value_enum, value_name = "FORMAT", global = true, help_heading = "Settings")]
+    log_format: Option<LogFormatArg>,
+    /// error, warn, info, debug or trace, also per target: info,processor::kafka=debug [default: log.level,
+    /// else info]; check and dlq log only if it is given
+    #[arg(long, value_name = "FILTER", global = true, help_heading = "Settings")]
+    log_level: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormatArg {
+    Text,
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Reads events, counts, writes points
+    #[command(after_help = RUN_HELP)]
+    Run(RunArgs),
+    /// Tries the settings and every connection, and says for each what it found
+    #[command(after_help = CHECK_HELP)]
+    Check,
+    /// Looks at rejected records and sends them back
+    #[command(subcommand, after_help = DLQ_HELP)]
+    Dlq(DlqCommand),
+}
+
+const RUN_HELP: &str = "\
+Runs until SIGTERM or SIGINT (Ctrl-C). Then it stops reading, writes what it has, commits, and exits 0 \
+within shutdown.deadline; a second signal ends it at once.
+
+Kafka or InfluxDB may come later than the processor: it says which address it misses, keeps trying, and \
+/readyz answers 503 until then.
+
+Instances with the same kafka.group_id share the partitions: to scale out, start more of them.
+
+Exit codes: 0 drained, or finished with --until-end; 1 failed while running; 2 wrong usage or settings.";
+
+const CHECK_HELP: &str = "\
+One line for each thing looked at: ok, warn (works, yet look at it) or FAIL, with the cure. All of them \
+are looked at even after a failure. Nothing is created, and nothing written stays.
+
+Exit codes: 0 nothing failed (warnings may be there), 1 something failed, 2 wrong usage or settings.";
+
+const DLQ_HELP: &str = "\
+Records that are not valid events are kept in <input topic>.dlq: the original bytes, with headers that \
+say the reason and where they came from.
+
+Reasons: not_json, not_an_object, missing_field, wrong_type, bad_timestamp, future_timestamp, \
+status_out_of_range, unknown_event_type, too_large, empty_value, bad_avro, unknown_schema.
+
+Examples:
+  processor dlq list --config clickpulse.toml
+  processor dlq show --config clickpulse.toml --reason bad_timestamp --limit 5
+  processor dlq replay --config clickpulse.toml --reason wrong_type         says what it would send
+  processor dlq replay --config clickpulse.toml --reason wrong_type --yes   sends it";
+
+/// `processor run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Read to the end offsets of now, finish all windows, exit 0
+    #[arg(long)]
+    pub until_end: bool,
+}
+
+/// `processor dlq …`.
+#[derive(Debug, Subcommand)]
+pub enum DlqCommand {
+    /// How many records lie there, by topic and reason
+    List(DlqFilter),
+    /// The records themselves: position, reason, bytes as text
+    Show {
+        /// Which records.
+        #[command(flatten)]
+        filter: DlqFilter,
+        /// At most this many records
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+    },
+    /// Sends records to their topic again; without --yes it only says what it would send
+    #[command(after_help = REPLAY_HELP)]
+    Replay {
+        /// Which records.
+        #[command(flatten)]
+        filter: DlqFilter,
+        /// Really send
+        #[arg(long, conflicts_with = "dry_run")]
+        yes: bool,
+        /// Only say what would be sent; this is what happens without --yes
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+const REPLAY_HELP: &str = "\
+Use it once the cause is gone: a new version, or a field mapping of the input. Bytes, key and headers are \
+sent as they were. A record whose cause is still there is rejected again.
+
+The dead-letter topic itself is not changed. Replaying twice sends twice, which counts twice unless the \
+event has an event_id and dedup.window still covers it.";
+
+/// Which dead letters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct DlqFilter {
+    /// Only those of this input topic; may be repeated [default: all inputs]
+    #[arg(long = "topic", value_name = "TOPIC")]
+    pub topics: Vec<String>,
+    /// Only those with this reason
+    #[arg(long, value_name = "REASON", value_parser = parse_reason)]
+    pub reason: Option<String>,
+}
+
+impl Cli {
+    /// Where the settings come from, with what flags say about them.
+    #[must_use]
+    pub fn sources(&self) -> Sources {
+        let format = self.common.log_format.map(|format| match format {
+            LogFormatArg::Text => "text",
+            LogFormatArg::Json => "json",
+        });
+        let flags = [("log.format", format), ("log.level", self.common.log_level.as_deref())];
+        Sources {
+            file: self.common.config.clone(),
+            environment: None,
+            flags: flags.into_iter().filter_map(|(key, value)| Some((key, value?.to_owned()))).collect(),
+        }
+    }
+
+    /// Whether to log: `check` and `dlq` print what they find, and log beside that only when asked to.
+    #[must_use]
+    pub const fn logs(&self) -> bool {
+        matches!(self.command, Command::Run(_)) || self.common.log_level.is_some()
+    }
+}
+
+fn parse_reason(text: &str) -> Result<String, String> {
+    if Reason::ALL.iter().any(|reason| reason.name() == text) {
+        return Ok(text.to_owned());
+    }
+    let likeness = |reason: &&Reason| strsim::jaro_winkler(text, reason.name());
+    let nearest = Reason::ALL.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    Err(format!("there is no such reason; did you mean {}?", nearest.expect("there are reasons")))
+}

@@ -1,0 +1,266 @@
+//! `processor dlq`: what the dead-letter topics hold, as text.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use chrono::DateTime;
+
+use super::{DlqCommand, DlqFilter};
+use crate::kafka::admin::Admin;
+use crate::kafka::dlq::{DeadLetters, LetterCount, ReplayError, describe};
+use crate::kafka::{ClientSettings, KafkaError};
+use crate::settings::Settings;
+
+/// Longest silence of Kafka before giving up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why a `dlq` command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DlqError {
+    /// No broker answers.
+    #[error("cannot reach kafka")]
+    Unreachable(#[source] KafkaError),
+    /// Reading the dead-letter topic failed.
+    #[error("cannot read the dead letters of {topic}")]
+    Read {
+        /// The input topic.
+        topic: String,
+        /// Why.
+        #[source]
+        source: KafkaError,
+    },
+    /// Sending failed part of the way.
+    #[error("cannot replay all dead letters of {topic}; run it again, which repeats those sent before")]
+    Replay {
+        /// The input topic.
+        topic: String,
+        /// Why.
+        #[source]
+        source: ReplayError,
+    },
+    /// The text cannot be written.
+    #[error("cannot write to standard output")]
+    Output(#[from] io::Error),
+}
+
+/// Does what was asked, with its text to `out`.
+///
+/// # Errors
+/// [`DlqError`]. A reader of `out` that has seen enough (`… | head`) is not an error.
+pub fn run(command: &DlqCommand, settings: &Settings, out: &mut impl Write) -> Result<(), DlqError> {
+    let client = settings.kafka.client("clickpulse-dlq");
+    // One attempt, which says why; the readers below would only say that it took too long.
+    Admin::new(&client).and_then(|admin| admin.wait_for_brokers(|_| false)).map_err(DlqError::Unreachable)?;
+    let done = match command {
+        DlqCommand::List(filter) => list(filter, settings, &client, out),
+        DlqCommand::Show { filter, limit } => show(filter, *limit, settings, &client, out),
+        DlqCommand::Replay { filter, yes: true, .. } => replay(filter, settings, &client, out),
+        DlqCommand::Replay { filter, .. } => preview(filter, settings, &client, out),
+    };
+    match done {
+        Err(DlqError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+fn list(
+    filter: &DlqFilter,
+    settings: &Settings,
+    client: &ClientSettings,
+    out: &mut impl Write,
+) -> Result<(), DlqError> {
+    let mut rows = Vec::new();
+    for topic in topics(filter, settings) {
+        rows.extend(count(filter, client, topic)?);
+    }
+    write_table(&rows, out)?;
+    Ok(())
+}
+
+fn show(
+    filter: &DlqFilter,
+    limit: usize,
+    settings: &Settings,
+    client: &ClientSettings,
+    out: &mut impl Write,
+) -> Result<(), DlqError> {
+    let mut left = limit;
+    for topic in topics(filter, settings) {
+        let letters = DeadLetters::of_input(client, topic).show(filter.reason.as_deref(), left, PATIENCE);
+        for letter in if_any(letters, topic)? {
+            writeln!(out, "{topic}.dlq {}", describe(&letter))?;
+            left -= 1;
+        }
+        if left == 0 {
+            writeln!(out, "That is {limit}, the --limit; there may be more.")?;
+            return Ok(());
+        }
+    }
+    if left == limit {
+        writeln!(out, "No dead letters.")?;
+    }
+    Ok(())
+}
+
+fn preview(
+    filter: &DlqFilter,
+    settings: &Settings,
+    client: &ClientSettings,
+    out: &mut impl Write,
+) -> Result<(), DlqError> {
+    let mut total = 0;
+    for topic in topics(filter, settings) {
+        for row in count(filter, client, topic)? {
+            writeln!(out, "{topic}: would send {} records rejected as {}", row.count, row.reason)?;
+            total += row.count;
+        }
+    }
+    match total {
+        0 => writeln!(out, "There is nothing to send.")?,
+        _ => writeln!(out, "Nothing was sent. Add --yes to send these {total} records.")?,
+    }
+    Ok(())
+}
+
+fn replay(
+    filter: &DlqFilter,
+    settings: &Settings,
+    client: &ClientSettings,
+    out: &mut impl Write,
+) -> Result<(), DlqError> {
+    for topic in topics(filter, settings) {
+        let outcome = match DeadLetters::of_input(client, topic).replay(filter.reason.as_deref(), PATIENCE) {
+            Err(ReplayError::Kafka(KafkaError::UnknownTopic { .. })) => Default::default(),
+            other => other.map_err(|source| DlqError::Replay { topic: topic.to_owned(), source })?,
+        };
+        write!(out, "{topic}: {} records sent and acknowledged", outcome.replayed)?;
+        if outcome.other_reason > 0 {
+            write!(out, ", {} of other reasons left alone", outcome.other_reason)?;
+        }
+        if outcome.no_origin > 0 {
+            write!(out, ", {} that do not say where they came from cannot go back", outcome.no_origin)?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// The topics asked for, or those of all inputs.
+fn topics<'a>(filter: &'a DlqFilter, settings: &'a Settings) -> Vec<&'a str> {
+    if filter.topics.is_empty() {
+        return settings.inputs.iter().map(|input| input.topic.as_str()).collect();
+    }
+    filter.topics.iter().map(String::as_str).collect()
+}
+
+/// The letters of one topic and reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Row {
+    topic: String,
+    reason: String,
+    count: u64,
+    partitions: Vec<i32>,
+    oldest_ms: Option<i64>,
+    newest_ms: Option<i64>,
+}
+
+fn count(filter: &DlqFilter, client: &ClientSettings, topic: &str) -> Result<Vec<Row>, DlqError> {
+    let counts = if_any(DeadLetters::of_input(client, topic).list(PATIENCE), topic)?;
+    Ok(by_reason(
+        topic,
+        counts
+            .into_iter()
+            .filter(|count| filter.reason.as_ref().is_none_or(|reason| *reason == count.reason)),
+    ))
+}
+
+/// No dead-letter topic means no dead letters: it is made with the first run of the processor.
+fn if_any<T>(outcome: Result<Vec<T>, KafkaError>, topic: &str) -> Result<Vec<T>, DlqError> {
+    match outcome {
+        Err(KafkaError::UnknownTopic { .. }) => Ok(Vec::new()),
+        other => other.map_err(|source| DlqError::Read { topic: topic.to_owned(), source }),
+    }
+}
+
+fn by_reason(topic: &str, counts: impl Iterator<Item = LetterCount>) -> Vec<Row> {
+    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+    for count in counts {
+        let row = rows.entry(count.reason.clone()).or_insert_with(|| Row {
+            topic: topic.to_owned(),
+            reason: count.reason,
+            count: 0,
+            partitions: Vec::new(),
+            oldest_ms: None,
+            newest_ms: None,
+        });
+        row.count += count.count;
+        row.partitions.extend(count.partition);
+        row.oldest_ms = row.oldest_ms.into_iter().chain(count.oldest_ms).min();
+        row.newest_ms = row.newest_ms.max(count.newest_ms);
+    }
+    rows.into_values().collect()
+}
+
+fn write_table(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
+    if rows.is_empty() {
+        return writeln!(out, "No dead letters.");
+    }
+    let topic_width = rows.iter().map(|row| row.topic.len()).max().unwrap_or_default().max("INPUT".len());
+    let reason_width = rows.iter().map(|row| row.reason.len()).max().unwrap_or_default().max("REASON".len());
+    let mut line = |topic: &str, reason: &str, count: &str, oldest: &str, newest: &str, partitions: &str| {
+        writeln!(
+            out,
+            "{topic:<topic_width$}  {reason:<reason_width$}  {count:>9}  {oldest:<20}  {newest:<20}  {partitions}"
+        )
+    };
+    line("INPUT", "REASON", "RECORDS", "OLDEST", "NEWEST", "PARTITIONS")?;
+    for row in rows {
+        let partitions: Vec<String> = row.partitions.iter().map(i32::to_string).collect();
+        let (oldest, newest) = (time(row.oldest_ms), time(row.newest_ms));
+        line(&row.topic, &row.reason, &row.count.to_string(), &oldest, &newest, &partitions.join(","))?;
+    }
+    Ok(())
+}
+
+fn time(ms: Option<i64>) -> String {
+    let time = ms.and_then(DateTime::from_timestamp_millis);
+    time.map_or_else(|| "unknown".into(), |time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(reason: &str, partition: i32, count: u64, oldest_ms: i64) -> LetterCount {
+        LetterCount {
+            reason: reason.into(),
+            partition: Some(partition),
+            count,
+            oldest_ms: Some(oldest_ms),
+            newest_ms: Some(oldest_ms + 1_000),
+        }
+    }
+
+    #[test]
+    fn the_list_is_one_line_per_topic_and_reason() {
+        let counts =
+            [counted("not_json", 0, 3, 1_755_720_654_000), counted("not_json", 2, 4, 1_755_720_000_000)];
+        let mut rows = by_reason("clickstream_events", counts.into_iter());
+        rows.extend(by_reason("checkouts", [counted("unknown", 1, 12_345, 0)].into_iter()));
+        let mut text = Vec::new();
+        write_table(&rows, &mut text).unwrap();
+        insta::assert_snapshot!(String::from_utf8(text).unwrap(), @r"
+        INPUT               REASON      RECORDS  OLDEST                NEWEST                PARTITIONS
+        clickstream_events  not_json          7  2025-08-20T20:00:00Z  2025-08-20T20:10:55Z  0,2
+        checkouts           unknown       12345  1970-01-01T00:00:00Z  1970-01-01T00:00:01Z  1
+        ");
+    }
+
+    #[test]
+    fn an_empty_list_says_so() {
+        let mut text = Vec::new();
+        write_table(&[], &mut text).unwrap();
+        assert_eq!(text, b"No dead letters.\n");
+    }
+}

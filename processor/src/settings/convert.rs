@@ -1,0 +1,89 @@
+//! Settings as the parts of the program take them.
+
+use std::time::Duration;
+
+use events::EventType;
+use processor_core::{InputOptions, Options};
+
+use super::{InfluxSettings, KafkaSettings, Settings};
+use crate::influx::InfluxConfig;
+use crate::kafka::ClientSettings;
+
+impl KafkaSettings {
+    /// How to reach Kafka, for a client that the brokers' logs call `client_id`.
+    #[must_use]
+    pub fn client(&self, client_id: &str) -> ClientSettings {
+        ClientSettings {
+            brokers: self.brokers.join(","),
+            client_id: client_id.to_owned(),
+            properties: (*self.properties).clone(),
+        }
+    }
+}
+
+impl From<&InfluxSettings> for InfluxConfig {
+    fn from(settings: &InfluxSettings) -> Self {
+        Self {
+            url: settings.url.clone(),
+            org: settings.org.clone(),
+            token: settings.token.expose().to_owned(),
+            bucket: settings.bucket.clone(),
+            rollup_1m: settings.rollup_1m.clone(),
+            rollup_1h: settings.rollup_1h.clone(),
+        }
+    }
+}
+
+impl Settings {
+    /// What the numbers mean.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        let Self { windows, dedup, attribution, routes, inputs, .. } = self;
+        Options {
+            window_size: micros(windows.size),
+            allowed_lateness: micros(windows.allowed_lateness),
+            out_of_orderness: micros(windows.out_of_orderness),
+            max_future_skew: micros(windows.max_future_skew),
+            emit_every: micros(windows.emit_every),
+            idle_after: micros(windows.idle_after),
+            dedup_window: micros(dedup.window),
+            attribution_lookback: micros(attribution.lookback),
+            template_routes: routes.template,
+            routes_max: routes.max,
+            urls_max: self.urls_max,
+            campaigns_max: self.campaigns_max,
+            clicks_per_user_max: attribution.clicks_per_user_max,
+            inputs: inputs
+                .iter()
+                .map(|input| InputOptions {
+                    topic: input.topic.clone(),
+                    default_type: input.event_type.unwrap_or(EventType::PageView),
+                    fields: input.fields.clone(),
+                    max_bytes: input.max_record_bytes,
+                })
+                .collect(),
+        }
+    }
+
+    /// How far back a restart reads to rebuild its state.
+    #[must_use]
+    pub fn lookback(&self) -> Duration {
+        Duration::from_micros(self.options().lookback().unsigned_abs())
+    }
+}
+
+/// The table bounds every duration by days.
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).expect("days fit in 64 bits of microseconds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_core() {
+        assert_eq!(Settings::default().options(), Options::default());
+        assert_eq!(Settings::default().options().validate(), Ok(()));
+    }
+}
