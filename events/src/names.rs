@@ -35,6 +35,8 @@ pub(crate) enum Field {
     UserAgent,
     /// Not a value of its own: the object that may hold `device` and `browser`.
     Metadata,
+    /// What every other name means: nothing.
+    Ignored,
 }
 
 /// Every field with its names, the contract's own first, then the aliases in the order they are preferred.

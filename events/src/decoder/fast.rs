@@ -35,87 +35,78 @@ pub(super) fn decode<'a>(
     let mut id = Layout::START;
     let mut at = 1;
     loop {
-        let mut pattern = layout.pattern(layout.next(context, id));
-        if let Some(end) = pattern.match_at(bytes, at) {
+        let mut joint = layout.next(context, id);
+        if let Some(end) = joint.match_at(bytes, at) {
             at = end;
         } else {
             let (found, end) = look_up(text, at, names)?;
-            layout.learn(context, id, found);
-            pattern = layout.pattern(found);
+            joint = layout.learn(context, id, found, &bytes[at..end]);
             at = end;
         }
-        id = pattern.id;
-        let mut first = *bytes.get(at)?;
-        if first == b' ' {
-            at += 1;
-            first = *bytes.get(at)?;
+        id = joint.id;
+        if seen & joint.bit != 0 {
+            return None; // Which of the two values holds is for the slow path to say.
         }
-        match pattern.field {
-            // Which of two values holds is for the slow path to say.
-            Some(field) if seen & 1 << field as u32 != 0 => return None,
-            Some(field) => {
-                seen |= 1 << field as u32;
-                match first {
-                    b'"' => {
-                        let end = text_end(bytes, at + 1)?;
-                        let text = text.get(at + 1..end)?;
-                        at = end + 1;
-                        // An empty identity identifies nothing.
-                        let identity = (!text.is_empty()).then_some(text);
-                        match field {
-                            Field::UserId => event.user_id = identity?,
-                            Field::Time => time = Some(moment::from_text(text)?),
-                            Field::Kind => {
-                                named = TypeName::of(text);
-                                context = Layout::context(named);
-                            }
-                            Field::EventId => event.event_id = identity,
-                            Field::Url => event.url = Some(text),
-                            Field::Method => event.method = identity,
-                            Field::ProductId => event.product_id = identity,
-                            Field::ClickId => event.click_id = identity,
-                            Field::CheckoutId => event.checkout_id = identity,
-                            Field::CampaignId => event.campaign_id = identity,
-                            Field::ConversionId => event.conversion_id = identity,
-                            Field::SearchId => event.search_id = identity,
-                            Field::Query => event.query = Some(text),
-                            Field::Category => event.category = Some(text),
-                            Field::Currency => event.currency = Some(text),
-                            Field::Referrer => event.referrer = Some(text),
-                            Field::Device => event.device = Some(text),
-                            Field::Browser => event.browser = Some(text),
-                            Field::Country => event.country = Some(text),
-                            Field::UserAgent => event.user_agent = Some(text),
-                            Field::Metadata => {}
-                            _ => return None,
-                        }
-                    }
-                    b'0'..=b'9' => {
-                        let (number, end) = decimal(bytes, at)?;
-                        match field {
-                            Field::UserId if number.is_integer() => event.user_id = text.get(at..end)?,
-                            Field::Time => time = Some(number.time()?),
-                            Field::Status => event.http_status = Some(number.status()?),
-                            Field::Latency => event.latency_ms = Some(number.float()?),
-                            Field::Amount => event.amount_cents = Some(number.cents()?),
-                            Field::Quantity => event.quantity = Some(number.float()?),
-                            Field::Price => event.price_cents = Some(number.cents()?),
-                            Field::Metadata => {}
-                            _ => return None,
-                        }
-                        at = end;
-                    }
-                    b'{' if field == Field::Metadata => (at, seen) = metadata(text, at, names, seen, event)?,
-                    // A null leaves the field as it was.
-                    b'n' => at = scalar_end(bytes, at)?,
-                    _ if field == Field::Metadata => at = scalar_end(bytes, at)?,
-                    _ => return None,
+        seen |= joint.bit;
+        let field = joint.field;
+        if joint.opens_text {
+            let end = text_end(bytes, at)?;
+            let text = text.get(at..end)?;
+            at = end + 1;
+            // An empty identity identifies nothing.
+            let identity = (!text.is_empty()).then_some(text);
+            match field {
+                Field::UserId => event.user_id = identity?,
+                Field::Time => time = Some(moment::from_text(text)?),
+                Field::Kind => {
+                    named = TypeName::of(text);
+                    context = Layout::context(named);
+                }
+                Field::EventId => event.event_id = identity,
+                Field::Url => event.url = Some(text),
+                Field::Method => event.method = identity,
+                Field::ProductId => event.product_id = identity,
+                Field::ClickId => event.click_id = identity,
+                Field::CheckoutId => event.checkout_id = identity,
+                Field::CampaignId => event.campaign_id = identity,
+                Field::ConversionId => event.conversion_id = identity,
+                Field::SearchId => event.search_id = identity,
+                Field::Query => event.query = Some(text),
+                Field::Category => event.category = Some(text),
+                Field::Currency => event.currency = Some(text),
+                Field::Referrer => event.referrer = Some(text),
+                Field::Device => event.device = Some(text),
+                Field::Browser => event.browser = Some(text),
+                Field::Country => event.country = Some(text),
+                Field::UserAgent => event.user_agent = Some(text),
+                Field::Metadata | Field::Ignored => {}
+                Field::Status | Field::Latency | Field::Amount | Field::Quantity | Field::Price => {
+                    return None;
                 }
             }
-            None => at = scalar_end(bytes, at)?,
+        } else if bytes.get(at)?.is_ascii_digit() {
+            let (number, end) = decimal(bytes, at)?;
+            match field {
+                Field::UserId if number.is_integer() => event.user_id = text.get(at..end)?,
+                Field::Time => time = Some(number.time()?),
+                Field::Status => event.http_status = Some(number.status()?),
+                Field::Latency => event.latency_ms = Some(number.float()?),
+                Field::Amount => event.amount_cents = Some(number.cents()?),
+                Field::Quantity => event.quantity = Some(number.float()?),
+                Field::Price => event.price_cents = Some(number.cents()?),
+                Field::Metadata | Field::Ignored => {}
+                _ => return None,
+            }
+            at = end;
+        } else if field == Field::Metadata && bytes[at] == b'{' {
+            (at, seen) = metadata(text, at, names, seen, event)?;
+        } else if bytes[at] == b'n' || matches!(field, Field::Metadata | Field::Ignored) {
+            at = scalar_end(bytes, at)?; // A null leaves the field as it was.
+        } else {
+            return None;
         }
         match *bytes.get(at)? {
-            b',' => at = blank(bytes, at + 1),
+            b',' => at += 1,
             b'}' => break,
             _ => return None,
         }
@@ -127,11 +118,14 @@ pub(super) fn decode<'a>(
     finish(event, time.is_some(), named, default_type).ok()
 }
 
-/// The id of the name at this position, whichever it is, and the position after its colon.
+/// The id of the name at this position, whichever it is, and the position of its value: past the quote of a string.
 #[inline(never)]
 fn look_up(text: &str, at: usize, names: &Names) -> Option<(u8, usize)> {
-    let (name, end) = name(text, at)?;
-    Some((names.find(name).unwrap_or(Layout::UNKNOWN), end))
+    let bytes = text.as_bytes();
+    let (name, end) = name(text, blank(bytes, at))?;
+    let start = blank(bytes, end);
+    let start = start + usize::from(bytes.get(start) == Some(&b'"'));
+    Some((names.find(name).unwrap_or(Layout::UNKNOWN), start))
 }
 
 /// The name at this position and the position after its colon.

@@ -88,7 +88,7 @@ fn set<'a>(event: &mut Event<'a>, field: Field, member: &Member<'_, 'a>) -> Resu
         Field::Browser => event.browser = Some(member.text()?),
         Field::Country => event.country = Some(member.text()?),
         Field::UserAgent => event.user_agent = Some(member.text()?),
-        Field::Time | Field::Kind | Field::Metadata => {}
+        Field::Time | Field::Kind | Field::Metadata | Field::Ignored => {}
     }
     Ok(true)
 }

@@ -1,4 +1,4 @@
-//! Which name follows which.
+//! Which name follows which, and how it is written.
 
 use crate::EventType;
 use crate::decoder::check::TypeName;
@@ -8,56 +8,60 @@ use crate::names::{Field, NAMES_MAX, Names};
 const IDS: usize = 128;
 const CONTEXTS: usize = 16;
 
-/// The names as they stand in records, and for each the one that followed it last.
+/// For each name how it was written last, and for each name the one that followed it last.
 ///
 /// What followed is kept for each event type apart: where layouts differ by type, as they do in a topic of many
 /// types, they do not disturb each other.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    patterns: Box<[Pattern; IDS]>,
+    joints: Box<[Joint; IDS]>,
     next: Box<[[u8; IDS]; CONTEXTS]>,
 }
 
-/// `"name":`, ready to be compared with 16 or 32 bytes of a record.
+/// What stands between a separator and a value: ` "name": "` with or without its blanks, and with the quote if a
+/// string follows. Ready to be compared with 16 or 32 bytes of a record.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pattern {
+pub(super) struct Joint {
     pub(super) id: u8,
-    pub(super) field: Option<Field>,
+    pub(super) field: Field,
+    /// Whether it ends in the quote that begins a string.
+    pub(super) opens_text: bool,
+    /// The field's own bit; none for names that mean nothing, so that they may be repeated.
+    pub(super) bit: u32,
+    length: u8,
     /// The first 16 bytes, filled up with zeros, and which of them count.
     first: u128,
     mask: u128,
     /// The last 16 bytes, if there are more than 16.
     last: u128,
-    length: u8,
 }
 
-impl Pattern {
+impl Joint {
     const BYTES_MAX: usize = 32;
-    /// No record has a zero byte where a name begins.
-    const NEVER: Self =
-        Self { id: Layout::UNKNOWN, field: None, first: 0, mask: u128::MAX, last: 0, length: 0 };
 
-    fn new(id: u8, name: &str, field: Field) -> Self {
-        let text = format!("\"{name}\":");
-        // A name that records write with escapes, or a longer one, is looked up each time.
-        if text.len() > Self::BYTES_MAX || name.contains(|char| matches!(char, '"' | '\\' | '\0'..' ')) {
-            return Self { id, field: Some(field), ..Self::NEVER };
+    /// A name not seen yet: no record has a zero byte where a name begins.
+    const fn new(id: u8, field: Field) -> Self {
+        let bit = if matches!(field, Field::Ignored) { 0 } else { 1 << field as u32 };
+        Self { id, field, opens_text: false, bit, length: 0, first: 0, mask: u128::MAX, last: 0 }
+    }
+
+    fn learn(&mut self, text: &[u8]) {
+        *self = Self::new(self.id, self.field);
+        if text.len() > Self::BYTES_MAX {
+            return;
         }
         let length = text.len().min(16);
         let (mut first, mut mask) = ([0; 16], [0; 16]);
-        first[..length].copy_from_slice(&text.as_bytes()[..length]);
+        first[..length].copy_from_slice(&text[..length]);
         mask[..length].fill(0xff);
-        Self {
-            id,
-            field: Some(field),
-            first: u128::from_le_bytes(first),
-            mask: u128::from_le_bytes(mask),
-            last: text.as_bytes().last_chunk().map_or(0, |last| u128::from_le_bytes(*last)),
-            length: text.len() as u8,
-        }
+        self.first = u128::from_le_bytes(first);
+        self.mask = u128::from_le_bytes(mask);
+        self.last = text.last_chunk().map_or(0, |last| u128::from_le_bytes(*last));
+        self.length = text.len() as u8;
+        self.opens_text = text.ends_with(b"\"");
     }
 
-    /// The position after the name and its colon, if this name is what begins at `at`.
+    /// The position after this, if this is what begins at `at`.
     #[inline(always)]
     pub(super) fn match_at(&self, bytes: &[u8], at: usize) -> Option<usize> {
         let rest = bytes.get(at..)?;
@@ -68,28 +72,29 @@ impl Pattern {
         if end > 16 && u128::from_le_bytes(*rest.get(..end)?.last_chunk()?) != self.last {
             return None;
         }
-        Some(at + end)
+        // A blank or a quote here means that the value is written in another way than the last time.
+        (self.opens_text || *rest.get(end)? > b'"').then_some(at + end)
     }
 }
 
 impl Layout {
     /// The id of a name that means nothing.
-    pub(crate) const UNKNOWN: u8 = 126;
+    pub(super) const UNKNOWN: u8 = 126;
     /// Stands for the beginning of the record.
-    pub(crate) const START: u8 = 127;
+    pub(super) const START: u8 = 127;
     /// The context before the event type has been read.
-    pub(crate) const NO_TYPE: u8 = 15;
+    pub(super) const NO_TYPE: u8 = 15;
 
     pub(crate) fn new(names: &Names) -> Self {
         const { assert!(NAMES_MAX <= Self::UNKNOWN as usize) };
-        let mut patterns = Box::new([Pattern::NEVER; IDS]);
-        for (id, (pattern, name)) in (0..).zip(patterns.iter_mut().zip(names.all())) {
-            *pattern = Pattern::new(id, &name.text, name.field);
+        let mut joints = Box::new([const { Joint::new(Self::UNKNOWN, Field::Ignored) }; IDS]);
+        for (id, (joint, name)) in (0..).zip(joints.iter_mut().zip(names.all())) {
+            *joint = Joint::new(id, name.field);
         }
-        Self { patterns, next: Box::new([[Self::UNKNOWN; IDS]; CONTEXTS]) }
+        Self { joints, next: Box::new([[Self::UNKNOWN; IDS]; CONTEXTS]) }
     }
 
-    pub(crate) fn context(named: TypeName<'_>) -> u8 {
+    pub(super) fn context(named: TypeName<'_>) -> u8 {
         match named {
             TypeName::Known(kind) => kind as u8,
             TypeName::Click => EventType::ALL.len() as u8,
@@ -98,17 +103,22 @@ impl Layout {
         }
     }
 
+    /// What is likely to follow the name.
     #[inline(always)]
-    pub(crate) fn next(&self, context: u8, previous: u8) -> u8 {
-        self.next[usize::from(context) % CONTEXTS][usize::from(previous) % IDS]
+    pub(super) fn next(&self, context: u8, previous: u8) -> &Joint {
+        let id = self.next[usize::from(context) % CONTEXTS][usize::from(previous) % IDS];
+        &self.joints[usize::from(id) % IDS]
     }
 
-    pub(crate) fn learn(&mut self, context: u8, previous: u8, id: u8) {
+    /// Notes that this name followed, written so.
+    pub(super) fn learn(&mut self, context: u8, previous: u8, id: u8, text: &[u8]) -> &Joint {
         self.next[usize::from(context) % CONTEXTS][usize::from(previous) % IDS] = id;
-    }
-
-    #[inline(always)]
-    pub(super) fn pattern(&self, id: u8) -> &Pattern {
-        &self.patterns[usize::from(id) % IDS]
+        let joint = &mut self.joints[usize::from(id) % IDS];
+        if id == Self::UNKNOWN {
+            joint.opens_text = text.ends_with(b"\"");
+        } else {
+            joint.learn(text);
+        }
+        joint
     }
 }
