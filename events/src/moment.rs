@@ -105,3 +105,6 @@ fn days_since_epoch(year: i64, month: u32, day: u32) -> i64 {
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     year * 365 + leap_days + (months * 153 + 2) / 5 + i64::from(day) - 1 - 719_468
 }
+
+#[cfg(test)]
+mod tests;
