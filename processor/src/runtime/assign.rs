@@ -78,7 +78,11 @@ impl Coordinator {
 
     /// For a bounded run: whether every owned task has reached its end and all of it is committed.
     pub(super) fn reached_the_end(&self) -> bool {
-        self.owned().assigned && self.workers().iter().all(|worker| worker.ended.load(Ordering::Acquire))
+        let owned = self.owned();
+        let inputs = owned.partitions.iter().filter(|(topic, _)| *topic != self.shared.partials_topic);
+        let tasks: BTreeSet<i32> = inputs.map(|(_, partition)| *partition).collect();
+        let ended: usize = self.workers().iter().map(|worker| worker.ended.load(Ordering::Acquire)).sum();
+        owned.assigned && ended == tasks.len()
     }
 
     fn task(

@@ -59,8 +59,6 @@ pub(super) struct Stage1 {
     ticked_at: Instant,
     /// What was committed last, per topic and partition.
     committed: BTreeMap<(String, i32), Commit>,
-    /// Records since the last seal.
-    dirty: bool,
 }
 
 impl Stage1 {
@@ -74,7 +72,6 @@ impl Stage1 {
             sealed_at: Instant::now(),
             ticked_at: Instant::now(),
             committed: BTreeMap::new(),
-            dirty: false,
         }
     }
 
@@ -109,9 +106,9 @@ impl Stage1 {
         self.epochs.len()
     }
 
-    /// For a bounded run: whether all tasks have reached their end and everything is committed.
-    pub(super) fn has_ended(&self) -> bool {
-        self.epochs.is_empty() && !self.dirty && self.tasks.values().all(|slot| slot.ended)
+    /// For a bounded run: how many tasks have reached their end with everything committed.
+    pub(super) fn ended_tasks(&self) -> usize {
+        if self.epochs.is_empty() { self.tasks.values().filter(|slot| slot.ended).count() } else { 0 }
     }
 
     /// Takes successive records of one partition.
@@ -130,7 +127,6 @@ impl Stage1 {
         });
         let out = self.outputs.entry(slot.partition).or_default();
         slot.task.records(input, now(), records, out);
-        self.dirty = true;
         if out.dead_letters.len() + out.late.len() > OUTPUTS_MAX {
             self.seal()?;
         }
@@ -197,7 +193,6 @@ impl Stage1 {
     /// Ends the epoch: hands out its outputs, and remembers what to commit once they are durable.
     fn seal(&mut self) -> Result<(), RunError> {
         self.sealed_at = Instant::now();
-        self.dirty = false;
         let commits: Vec<Commit> = self.commits();
         let outputs = std::mem::take(&mut self.outputs);
         if outputs.values().all(TaskOutputs::is_empty) && commits.is_empty() {

@@ -1,7 +1,7 @@
 //! A worker thread: reads batches, calls its tasks and merges, completes their epochs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -43,8 +43,8 @@ pub(super) struct Link {
     pub(super) merge_queue: QueueId,
     /// Nothing is under way after [`Command::Drain`].
     pub(super) drained: Arc<AtomicBool>,
-    /// A bounded run is over here.
-    pub(super) ended: Arc<AtomicBool>,
+    /// Tasks for which a bounded run is over, with everything committed.
+    pub(super) ended: Arc<AtomicUsize>,
 }
 
 impl Link {
@@ -137,7 +137,7 @@ impl Worker {
             self.stage2.turn();
             self.stage1.turn(self.draining)?;
             self.read()?;
-            self.link.ended.store(self.stage1.has_ended(), Ordering::Release);
+            self.link.ended.store(self.stage1.ended_tasks(), Ordering::Release);
             let idle = self.stage1.in_flight() == 0 && self.stage2.in_flight() == 0;
             self.link.drained.store(self.draining && idle, Ordering::Release);
             if self.published_at.elapsed() >= PUBLISH {
