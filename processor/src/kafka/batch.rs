@@ -18,7 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::client::{Client, ClientContext};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
 use super::{Consumer, KafkaError, PartitionProblem};
@@ -89,6 +91,35 @@ pub(super) fn forward_partition<C: ClientContext>(
         sys::rd_kafka_queue_destroy(source.as_ptr());
     }
     Ok(())
+}
+
+/// Sends offsets to the group; the outcome comes as an event of the consumer's own queue, so by its poll.
+///
+/// `rdkafka`'s asynchronous commit passes no queue, and librdkafka then tells nobody how it ended.
+pub(super) fn commit_to_poll<C: ClientContext>(
+    client: &Client<C>,
+    offsets: &TopicPartitionList,
+) -> Result<(), RDKafkaErrorCode> {
+    // SAFETY: a live client; the result is null or a reference that we destroy below.
+    let queue = unsafe { sys::rd_kafka_queue_get_consumer(client.native_ptr()) };
+    let queue = NonNull::new(queue).ok_or(RDKafkaErrorCode::UnknownGroup)?;
+    // SAFETY: client, list and queue are alive during the call, which copies the list and keeps a reference of its own
+    // to the queue; without a callback the opaque pointer is never looked at.
+    let code = unsafe {
+        let code = sys::rd_kafka_commit_queue(
+            client.native_ptr(),
+            offsets.ptr(),
+            queue.as_ptr(),
+            None,
+            ptr::null_mut(),
+        );
+        sys::rd_kafka_queue_destroy(queue.as_ptr());
+        code
+    };
+    match code {
+        sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        error => Err(error.into()),
+    }
 }
 
 /// The end offset (high watermark) seen by the last fetch of a partition, without asking the broker.

@@ -211,7 +211,11 @@ impl Consumer {
             element.set_offset(Offset::Offset(commit.next_offset)).map_err(failed)?;
             element.set_metadata(&commit.metadata);
         }
-        self.member.client.commit(&list, mode).map_err(failed)?;
+        match mode {
+            CommitMode::Async => batch::commit_to_poll(self.member.client.client(), &list)
+                .map_err(|code| failed(rdkafka::error::KafkaError::ConsumerCommit(code)))?,
+            CommitMode::Sync => self.member.client.commit(&list, mode).map_err(failed)?,
+        }
         match list.elements().iter().find_map(|element| element.error().err()) {
             Some(error) => Err(failed(error)),
             None => Ok(()),
