@@ -150,11 +150,11 @@ impl Naive {
         requests
     }
 
-    /// Distinct users with a request, by window start (milliseconds).
+    /// Distinct users, whatever they did, by window start (milliseconds).
     #[must_use]
     pub fn users(&self, size_s: i64) -> BTreeMap<i64, i64> {
         let mut users: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
-        for event in self.counted.iter().filter(|event| event.request.is_some()) {
+        for event in &self.counted {
             users.entry(window_ms(event.time, size_s)).or_default().insert(&event.user);
         }
         users.into_iter().map(|(window, users)| (window, users.len() as i64)).collect()

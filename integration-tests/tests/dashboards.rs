@@ -1,0 +1,228 @@
+//! What is drawn and what alerts, on numbers of the whole pipeline: every query returns data, every rule fires when it
+//! should and not before or after.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dashboards::{AlertRule, Bindings, Instance, Slo, State, alert_rules, evaluate, queries};
+use integration_tests::{
+    Influx, Kafka, Names, Processor, ProcessorConfig, Producer, eventually, eventually_within,
+};
+
+/// What the shop does in event time, minutes: long enough for the burn rates' windows.
+const HEALTHY_MIN: i64 = 75;
+const BROKEN_MIN: i64 = 25;
+const RECOVERED_MIN: i64 = 75;
+const QUIET_MIN: i64 = 10;
+const ALL_MIN: i64 = HEALTHY_MIN + BROKEN_MIN + RECOVERED_MIN + QUIET_MIN;
+
+#[test]
+fn every_query_returns_data_and_rules_fire_in_bad_times_only() {
+    let (kafka, influx, names) = (Kafka::start_own(), Influx::start_own(), default_names("history"));
+    kafka.create_topic(&names.topic, 4);
+    let end = now_ms() - 60_000;
+    let at = |minute: i64| end - (ALL_MIN - minute) * 60_000;
+    let mut minute = 0;
+    for (seed, minutes, rate, error_rate, invalid) in [
+        ("1", HEALTHY_MIN, "60", "0.001", "0.001"),
+        ("2", BROKEN_MIN, "60", "0.6", "0.05"),
+        ("3", RECOVERED_MIN, "60", "0.001", "0.001"),
+        ("4", QUIET_MIN, "6", "0.001", "0.001"),
+    ] {
+        Producer::run(&[
+            "run",
+            "--brokers",
+            kafka.bootstrap(),
+            "--topic",
+            &names.topic,
+            "--unpaced",
+            "--start-time",
+            &(at(minute) / 1_000).to_string(),
+            "--duration",
+            &format!("{minutes}m"),
+            "--rate",
+            rate,
+            "--seed",
+            seed,
+            "--error-rate",
+            error_rate,
+            "--invalid",
+            invalid,
+        ]);
+        minute += minutes;
+    }
+    Producer::run(&[
+        "incident",
+        "--brokers",
+        kafka.bootstrap(),
+        "--kind",
+        "error-spike",
+        "--route",
+        "/checkout",
+        "--for",
+        "1s",
+    ]);
+    let mut processor = Processor::run(&ProcessorConfig::new(&kafka, &influx, &names), &[]);
+    processor.await_ready();
+    let raw = influx.buckets().raw.clone();
+    eventually("the processor has read everything, and reported so twice", || {
+        let status = processor.status()?;
+        let lag: i64 =
+            status["tasks"].as_array().into_iter().flatten().filter_map(|it| it["lag"].as_i64()).sum();
+        let reports = influx.points(&raw, "pipeline").len();
+        let marks = influx.points(&raw, "annotations").len();
+        if lag == 0 && reports >= 2 && marks == 1 {
+            Ok(())
+        } else {
+            Err(format!("{lag} behind, {reports} reports, {marks} marks"))
+        }
+    });
+
+    let bindings = Bindings::between(at(0) - 60_000, now_ms() + 60_000);
+    let all = queries(&Slo::default(), &bindings);
+    assert!(all.len() > 20, "there are panels: {}", all.len());
+    let without_data: Vec<String> = all
+        .iter()
+        .filter_map(|query| {
+            let where_ = format!("{} / {}: {}", query.dashboard, query.panel, query.influxql);
+            match influx.try_query(&raw, &query.influxql) {
+                Err(error) => Some(format!("{where_}\n  fails: {error}")),
+                Ok(series) => {
+                    let has_value = series
+                        .iter()
+                        .any(|one| one.values.iter().any(|row| row[1..].iter().any(|v| !v.is_null())));
+                    (!has_value).then(|| format!("{where_}\n  returns nothing"))
+                }
+            }
+        })
+        .collect();
+    assert!(
+        without_data.is_empty(),
+        "{} of {} queries:\n{}",
+        without_data.len(),
+        all.len(),
+        without_data.join("\n")
+    );
+
+    let mid_incident = at(HEALTHY_MIN + BROKEN_MIN);
+    for (uid, fires) in [
+        ("cs-slo-burn-fast", true),
+        ("cs-slo-burn-mid", true),
+        ("cs-slo-burn-slow", true),
+        ("cs-route-5xx", true),
+        ("cs-rejected", true),
+        ("cs-latency-p95", false),
+        ("cs-traffic-drop", false),
+    ] {
+        assert!(!alerts(&influx, uid, at(HEALTHY_MIN)), "{uid} while all is well");
+        assert_eq!(alerts(&influx, uid, mid_incident), fires, "{uid} at the end of bad times");
+    }
+    for uid in ["cs-slo-burn-fast", "cs-slo-burn-mid", "cs-route-5xx", "cs-rejected", "cs-traffic-drop"] {
+        assert!(!alerts(&influx, uid, at(HEALTHY_MIN + BROKEN_MIN + RECOVERED_MIN)), "{uid} after recovery");
+    }
+    assert!(alerts(&influx, "cs-traffic-drop", at(ALL_MIN)), "traffic has fallen to a tenth");
+    for uid in ["cs-deadman", "cs-points-refused", "cs-unaccounted", "cs-consumer-lag"] {
+        assert!(!alerts(&influx, uid, now_ms()), "{uid} while the processor runs");
+    }
+    assert_eq!(processor.terminate(), 0);
+    assert!(alerts(&influx, "cs-deadman", now_ms() + 150_000), "nothing was reported for over two minutes");
+}
+
+#[test]
+fn an_incident_is_marked_and_makes_its_own_routes_alert_until_it_is_over() {
+    let (kafka, influx, names) = (Kafka::start_own(), Influx::start_own(), default_names("incident"));
+    kafka.create_topic(&names.topic, 4);
+    let mut processor = Processor::run(&ProcessorConfig::new(&kafka, &influx, &names), &[]);
+    let mut producer = Producer::spawn(&[
+        "run",
+        "--brokers",
+        kafka.bootstrap(),
+        "--topic",
+        &names.topic,
+        "--rate",
+        "1000",
+        "--seed",
+        "8",
+    ]);
+    processor.await_ready();
+    let raw = influx.buckets().raw.clone();
+    let states = |uid: &str| -> BTreeMap<String, State> {
+        let instances = evaluated(&influx, &rule(uid), now_ms());
+        instances
+            .into_iter()
+            .map(|it| (it.labels.get("route").cloned().unwrap_or_default(), it.state))
+            .collect()
+    };
+    let state = |uid: &str, route: &str| states(uid).get(route).copied();
+
+    eventually_within(Duration::from_secs(90), "both rules are normal for both routes", || {
+        let seen = [state("cs-route-5xx", "/checkout"), state("cs-latency-p95", "/search")];
+        if seen == [Some(State::Normal); 2] { Ok(()) } else { Err(format!("{seen:?}")) }
+    });
+    for (kind, route) in [("error-spike", "/checkout"), ("latency", "/search")] {
+        Producer::run(&[
+            "incident",
+            "--brokers",
+            kafka.bootstrap(),
+            "--kind",
+            kind,
+            "--route",
+            route,
+            "--for",
+            "90s",
+        ]);
+    }
+    eventually_within(Duration::from_secs(150), "both rules fire", || {
+        let seen = [state("cs-route-5xx", "/checkout"), state("cs-latency-p95", "/search")];
+        if seen == [Some(State::Firing); 2] { Ok(()) } else { Err(format!("{seen:?}")) }
+    });
+    assert_eq!(state("cs-route-5xx", "/search"), Some(State::Normal), "a slow route does not fail");
+    assert_eq!(state("cs-latency-p95", "/"), Some(State::Normal), "other routes are as fast as ever");
+    let mut marks: Vec<_> =
+        influx.points(&raw, "annotations").iter().map(|mark| mark["kind"].clone()).collect();
+    marks.sort_by_key(ToString::to_string);
+    assert_eq!(marks, ["error-spike", "latency"]);
+
+    eventually_within(Duration::from_secs(300), "both rules are normal again", || {
+        let seen = [state("cs-route-5xx", "/checkout"), state("cs-latency-p95", "/search")];
+        if seen == [Some(State::Normal); 2] { Ok(()) } else { Err(format!("{seen:?}")) }
+    });
+    producer.process.signal("INT");
+    assert_eq!(producer.process.wait(Duration::from_secs(30)), 0, "{}", producer.process.log());
+    assert_eq!(processor.terminate(), 0);
+}
+
+/// Names with the incidents topic that `producer incident` writes to.
+fn default_names(test: &str) -> Names {
+    Names { incidents: "clickpulse.incidents".to_owned(), ..Names::unique(test) }
+}
+
+fn rule(uid: &str) -> AlertRule {
+    let rules = alert_rules(&Slo::default());
+    rules.into_iter().find(|rule| rule.uid == uid).unwrap_or_else(|| panic!("there is a rule {uid}"))
+}
+
+fn evaluated(influx: &Influx, rule: &AlertRule, at_ms: i64) -> Vec<Instance> {
+    let run = |influxql: &str| -> Result<Vec<dashboards::Series>, String> {
+        let series = influx.try_query(&influx.buckets().raw, influxql)?;
+        let convert = |one: integration_tests::Series| dashboards::Series {
+            labels: one.tags,
+            columns: one.columns,
+            rows: one.values,
+        };
+        Ok(series.into_iter().map(convert).collect())
+    };
+    evaluate(rule, at_ms, run).unwrap_or_else(|error| panic!("{}: {error}", rule.uid))
+}
+
+fn alerts(influx: &Influx, uid: &str, at_ms: i64) -> bool {
+    let rule = rule(uid);
+    let instances = evaluated(influx, &rule, at_ms);
+    println!("{uid} at {at_ms}: {instances:?}");
+    dashboards::evaluate::alerts(&rule, &instances)
+}
+
+fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    i64::try_from(since_epoch.as_millis()).expect("not that far in the future")
+}

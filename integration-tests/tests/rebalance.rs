@@ -1,0 +1,73 @@
+//! More and fewer instances of one group: partitions move, numbers stay.
+
+use integration_tests::{Influx, Kafka, Names, Numbers, Processor, ProcessorConfig, Producer, eventually};
+
+#[test]
+fn instances_that_come_and_go_under_load_give_the_numbers_of_one() {
+    let (kafka, influx, names) = (Kafka::start(), Influx::start(), Names::unique("rebalance"));
+    kafka.create_topic(&names.topic, 4);
+    let config = ProcessorConfig::new(&kafka, &influx, &names);
+    let mut producer = Producer::spawn(&[
+        "run",
+        "--brokers",
+        kafka.bootstrap(),
+        "--topic",
+        &names.topic,
+        "--rate",
+        "4000",
+        "--count",
+        "140000",
+        "--seed",
+        "23",
+        "--users",
+        "2000",
+        "--out-of-order",
+        "0.1",
+        "--duplicates",
+        "0.02",
+    ]);
+    let mut first = Processor::run(&config, &[]);
+    first.await_ready();
+    first.await_consumed(10_000);
+
+    let mut second = Processor::run(&config.another_instance(), &[]);
+    await_shared([&first, &second]);
+    second.await_consumed(10_000);
+    assert_eq!(first.terminate(), 0, "{}", first.process.log());
+    await_all_partitions(&second);
+
+    let third = Processor::run(&config.another_instance(), &[]);
+    await_shared([&second, &third]);
+    third.await_consumed(10_000);
+    second.process.kill();
+    await_all_partitions(&third);
+
+    assert_eq!(producer.process.wait(std::time::Duration::from_secs(120)), 0, "{}", producer.process.log());
+    drop(third); // killed: what it has not committed is read again
+    Processor::run_until_end(&config);
+    Numbers::of(&influx).assert_equal(&Numbers::of_an_undisturbed_run(&kafka, &names));
+}
+
+/// The partition numbers that an instance works on.
+fn partitions(processor: &Processor) -> Result<Vec<i64>, String> {
+    let status = processor.status()?;
+    let tasks = status["tasks"].as_array().ok_or("no tasks in the status")?;
+    Ok(tasks.iter().filter_map(|task| task["partition"].as_i64()).collect())
+}
+
+fn await_shared(instances: [&Processor; 2]) {
+    eventually("two instances share the four partitions", || {
+        let (left, right) = (partitions(instances[0])?, partitions(instances[1])?);
+        let mut both = [left.clone(), right.clone()].concat();
+        both.sort_unstable();
+        let shared = !left.is_empty() && !right.is_empty() && both == [0, 1, 2, 3];
+        if shared { Ok(()) } else { Err(format!("{left:?} and {right:?}")) }
+    });
+}
+
+fn await_all_partitions(instance: &Processor) {
+    eventually("one instance has all partitions", || match partitions(instance)? {
+        all if all.len() == 4 => Ok(()),
+        some => Err(format!("{some:?}")),
+    });
+}
