@@ -293,3 +293,6 @@ fn problem(path: &std::path::Path, cause: &io::Error) -> String {
     };
     format!("files.dir: cannot write {} ({cause}); {cure}; it is tried again by itself", path.display())
 }
+
+#[cfg(test)]
+mod tests;

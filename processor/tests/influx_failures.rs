@@ -44,7 +44,7 @@ fn a_path_in_front_of_the_api_is_kept() {
     for url in [format!("{}/behind/proxy", server.url), format!("{}/behind/proxy/", server.url)] {
         let config = harness::config(&url);
         let client = Client::new(&config, &Tuning::default()).unwrap();
-        let outcome = client.write(&config.bucket(Resolution::Hour), b"a f=1i 1\n", None);
+        let outcome = client.write(&config.bucket(Resolution::Hour), b"a f=1i 1\n");
         assert_eq!(outcome, WriteOutcome::Ok);
     }
     for request in server.writes() {
@@ -264,6 +264,7 @@ fn a_partial_write_is_counted_and_never_repeated() {
         false => Reply::error(422, "partial write: field type conflict: input field \"f\" dropped=3"),
     });
     let harness = Harness::start(&server);
+    harness.await_status(|status| status.healthy);
     harness.submit(1, (0..10).map(|rank| point(rank, 1)).collect());
     assert_eq!(harness.ack(), 1);
     assert_eq!(server.writes().len(), 1);

@@ -1,5 +1,5 @@
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A file that grows by whole buffers and is set aside when it is large.
@@ -21,17 +21,17 @@ impl Output {
         &self.path
     }
 
-    /// Opens the file for appending unless it is open.
-    pub(super) fn open(&mut self) -> io::Result<&mut (File, u64)> {
+    /// Opens the file for appending unless it is open; returns its length.
+    pub(super) fn open(&mut self) -> io::Result<u64> {
         if self.file.is_none() {
             if let Some(dir) = self.path.parent() {
                 std::fs::create_dir_all(dir)?;
             }
-            let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-            let len = file.metadata()?.len();
+            let mut file = OpenOptions::new().create(true).read(true).append(true).open(&self.path)?;
+            let len = cut_torn_line(&mut file)?;
             self.file = Some((file, len));
         }
-        Ok(self.file.as_mut().expect("opened just now"))
+        Ok(self.file.as_ref().map_or(0, |(_, len)| *len))
     }
 
     /// Appends what is pending, whole or not at all.
@@ -40,22 +40,18 @@ impl Output {
             return Ok(());
         }
         let pending_len = self.pending.len() as u64;
-        let bytes_max = self.bytes_max;
-        let (_, len) = self.open()?;
-        if *len > 0 && *len + pending_len > bytes_max {
+        let len = self.open()?;
+        if len > 0 && len + pending_len > self.bytes_max {
             self.rotate()?;
+            self.open()?;
         }
-        let pending = std::mem::take(&mut self.pending);
-        let (file, len) = self.open()?;
-        if let Err(error) = file.write_all(&pending) {
-            // A torn line must not stay. Where even this fails, opening anew finds what there is.
-            let _ = file.set_len(*len);
+        let (file, len) = self.file.as_mut().expect("opened above");
+        if let Err(error) = append_whole(file, *len, |file| file.write_all(&self.pending)) {
+            // Opened anew the next time: it may be another file by then.
             self.file = None;
-            self.pending = pending;
             return Err(error);
         }
         *len += pending_len;
-        self.pending = pending;
         self.pending.clear();
         Ok(())
     }
@@ -82,5 +78,90 @@ impl Output {
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{number}"));
         name.into()
+    }
+}
+
+/// Cuts off what a failed write has left, so that a repetition does not continue in the middle of a line.
+fn append_whole(
+    file: &mut File,
+    len: u64,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    write(file).inspect_err(|_| {
+        // Where even this fails, opening the file anew finds the torn line.
+        let _ = file.set_len(len);
+    })
+}
+
+/// Cuts the file after its last newline: a process that was killed may have left half a line. Returns its length.
+fn cut_torn_line(file: &mut File) -> io::Result<u64> {
+    const BLOCK: u64 = 64 << 10;
+    let len = file.metadata()?.len();
+    let mut end = len;
+    let mut block = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        file.seek(SeekFrom::Start(start))?;
+        block.clear();
+        (&*file).take(end - start).read_to_end(&mut block)?;
+        if let Some(newline) = block.iter().rposition(|byte| *byte == b'\n') {
+            end = start + newline as u64 + 1;
+            break;
+        }
+        end = start;
+    }
+    if end < len {
+        file.set_len(end)?;
+    }
+    Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failed_write_has_left_is_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("points.lp");
+        std::fs::write(&path, "first\n").unwrap();
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        let error = append_whole(&mut file, 6, |file| {
+            file.write_all(b"sec")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "first\n");
+    }
+
+    #[test]
+    fn half_a_line_of_an_earlier_process_is_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("points.lp");
+        let torn = "t".repeat(200_000);
+        for (found, kept) in
+            [("a\nb\n", "a\nb\n"), ("a\nb", "a\n"), ("b", ""), ("", ""), (&format!("a\n{torn}"), "a\n")]
+        {
+            std::fs::write(&path, found).unwrap();
+            let mut output = Output::new(path.clone(), 1 << 30, 1);
+            assert_eq!(output.open().unwrap(), kept.len() as u64);
+            output.pending = b"next\n".to_vec();
+            output.flush().unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{kept}next\n"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_stays_pending() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("points.lp");
+        std::fs::create_dir(&path).unwrap();
+        let mut output = Output::new(path.clone(), 1 << 30, 1);
+        output.pending = b"line\n".to_vec();
+        output.flush().unwrap_err();
+        assert_eq!(output.pending, b"line\n");
+        std::fs::remove_dir(&path).unwrap();
+        output.flush().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "line\n");
     }
 }

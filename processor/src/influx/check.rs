@@ -48,7 +48,7 @@ pub fn check(client: &Client) -> Vec<CheckLine> {
     for resolution in Resolution::ALL {
         let bucket = config.bucket(resolution);
         let what = format!("{} = {:?}", bucket.setting, bucket.name);
-        let outcome = client.write(&bucket, b"", None);
+        let outcome = client.write(&bucket, b"");
         let problem = match &outcome {
             WriteOutcome::BadLine { message } => Some(Problem::empty_write_refused(message, config)),
             outcome => Problem::of(outcome, config, &bucket),

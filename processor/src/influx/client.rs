@@ -1,5 +1,5 @@
 use std::io::{Read as _, Write as _};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -7,7 +7,7 @@ use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::{Agent, Body};
 
 use super::config::{Bucket, ConfigError, InfluxConfig, Tuning};
-use super::outcome::{Answer, WriteOutcome};
+use super::outcome::{Answer, WriteOutcome, message, shorten};
 
 /// Most bytes read of an answer that is not a query's.
 const ANSWER_BYTES_MAX: u64 = 256 << 10;
@@ -107,12 +107,12 @@ impl Client {
         &self.config
     }
 
-    /// Writes lines (each ended by a newline) to a bucket, compressed; `timeout` shortens the configured one.
+    /// Writes lines (each ended by a newline) to a bucket, compressed.
     ///
     /// No lines at all is a request that InfluxDB answers like any other but that leaves nothing behind: it tells
     /// whether address, token, organisation and bucket are right.
     #[must_use]
-    pub fn write(&self, bucket: &Bucket, lines: &[u8], timeout: Option<Duration>) -> WriteOutcome {
+    pub fn write(&self, bucket: &Bucket, lines: &[u8]) -> WriteOutcome {
         let url = format!(
             "{}/api/v2/write?org={}&bucket={}&precision={}",
             self.base,
@@ -120,14 +120,11 @@ impl Client {
             encode_query(&bucket.name),
             bucket.precision.as_str(),
         );
-        let mut request = self
+        let request = self
             .agent
             .post(url)
             .header(header::AUTHORIZATION, &self.authorization)
             .header(header::CONTENT_TYPE, "text/plain; charset=utf-8");
-        if let Some(timeout) = timeout {
-            request = request.config().timeout_global(Some(timeout)).build();
-        }
         let sent = if lines.is_empty() {
             request.send_empty()
         } else {
@@ -212,10 +209,7 @@ impl Client {
         let body = response.body_mut().with_config().limit(bytes_max).lossy_utf8(true).read_to_string();
         let body = body.map_err(transport)?;
         if status != 200 {
-            return Err(QueryError::Refused {
-                status,
-                message: super::outcome::shorten(body.trim()).to_owned(),
-            });
+            return Err(QueryError::Refused { status, message: shorten(&message(&body)).to_owned() });
         }
         Ok(body)
     }

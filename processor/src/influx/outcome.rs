@@ -109,7 +109,7 @@ pub(super) fn shorten(message: &str) -> &str {
 }
 
 /// InfluxDB's `{"code","message"}`, or the text as it is.
-fn message(body: &str) -> String {
+pub(super) fn message(body: &str) -> String {
     #[derive(serde::Deserialize)]
     struct Error {
         message: String,

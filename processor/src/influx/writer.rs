@@ -133,7 +133,7 @@ impl InfluxSink {
     }
 
     /// Writes what it can until `deadline` from now, then ends the threads. A request under way at the deadline is
-    /// given up.
+    /// not waited for; should it succeed after all, its acks fire late.
     pub fn shutdown(&self, deadline: Duration) -> Remaining {
         let deadline = Instant::now() + deadline;
         self.stop_at(deadline);

@@ -14,9 +14,6 @@ use super::super::queue::{Line, PointQueue, Taken};
 use super::super::retry::{Backoff, FailureLog, HOLD_RETRY};
 use super::{Shared, Ticket};
 
-/// A request begun just before the deadline of the end still gets this long.
-const LAST_REQUEST_TIMEOUT_MIN: Duration = Duration::from_millis(100);
-
 /// What waits for one bucket: filled by submitters, emptied by its [`LaneWriter`].
 pub(super) struct Lane {
     pub(super) bucket: Bucket,
@@ -167,10 +164,8 @@ impl LaneWriter {
             self.body.extend_from_slice(&taken.line.bytes);
             self.body.push(b'\n');
         }
-        let left = self.shared.stop.deadline().map(|end| end.saturating_duration_since(Instant::now()));
-        let timeout = left.map(|left| left.clamp(LAST_REQUEST_TIMEOUT_MIN, self.tuning.request_timeout));
         let start = Instant::now();
-        let outcome = self.client.write(&self.lane.bucket, &self.body, timeout);
+        let outcome = self.client.write(&self.lane.bucket, &self.body);
         if outcome == WriteOutcome::Ok && !piece.is_empty() {
             self.shared.latencies.add(start.elapsed());
         }
