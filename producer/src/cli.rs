@@ -1,6 +1,6 @@
 //! The command line.
 
-mod values;
+pub mod values;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -204,7 +204,7 @@ impl RunArgs {
             start_time: self.start_time,
             paced: !self.unpaced,
             output,
-            truth: self.truth,
+            truth: self.truth.map(|path| (path, self.window)),
         }
     }
 }

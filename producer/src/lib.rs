@@ -5,7 +5,7 @@
 //! standard output at its rate, until it is told to end, and can be embedded: it blocks its thread, reports through
 //! a callback and is ended through a [`Shutdown`].
 //!
-//! What is left out on purpose: Avro, and any knowledge of what becomes of the events. The truth file says what should
+//! What is left out on purpose: Avro, and any knowledge of what becomes of the events. [`truth`] computes what should
 //! come out of a run by its own, simple means, so that it can serve as a test's expectation.
 
 mod batch;
@@ -22,6 +22,7 @@ mod sender;
 mod shoppers;
 mod stream;
 mod tally;
+pub mod truth;
 
 pub use batch::{Batch, Record, RecordKind};
 pub use disorder::Disorder;

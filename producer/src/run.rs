@@ -1,7 +1,8 @@
 //! One run: stream, pace and sender put together, until it is over or told to end.
 
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -21,6 +22,7 @@ use crate::sender::{Deliveries, KafkaSender, KafkaSettings, LineSender};
 use crate::shoppers::{ShopperSettings, TIMES};
 use crate::stream::Stream;
 use crate::tally::Tally;
+use crate::truth::{Observer, TruthSettings};
 
 /// What a run does.
 #[derive(Debug, Clone)]
@@ -42,8 +44,8 @@ pub struct Options {
     pub paced: bool,
     /// Where the records go.
     pub output: Output,
-    /// Where to write what an all-knowing observer would expect.
-    pub truth: Option<PathBuf>,
+    /// Where to write what an all-knowing observer would expect, and the window size it expects it for.
+    pub truth: Option<(PathBuf, Duration)>,
 }
 
 impl Options {
@@ -97,6 +99,10 @@ impl Options {
                 "--late",
                 "with --out-of-order at most 0.9, and with --duplicates and --invalid at most 1",
             );
+        }
+        let windows = self.truth.as_ref().map(|(_, window)| *window);
+        if windows.is_some_and(|window| window < Duration::from_millis(1)) {
+            return fault("--window", "a window has at least a millisecond");
         }
         if !self.paced && self.count.is_none() && self.duration.is_none() {
             return fault("--unpaced", "say when it ends: --count or --duration");
@@ -278,12 +284,17 @@ fn stdout_failed(source: io::Error) -> Error {
     Error::Write { what: "standard output".to_owned(), source }
 }
 
+fn truth_failed(path: &Path, source: io::Error) -> Error {
+    Error::Write { what: format!("the truth file {}", path.display()), source }
+}
+
 struct Run<'a, P> {
     options: &'a Options,
     shutdown: &'a Shutdown,
     stream: Stream,
     reports: Reports<P>,
     tally: Tally,
+    observer: Option<Observer>,
 }
 
 impl<'a, P: FnMut(&Progress)> Run<'a, P> {
@@ -293,7 +304,14 @@ impl<'a, P: FnMut(&Progress)> Run<'a, P> {
         incidents: &Incidents,
         progress: P,
     ) -> Result<Self, Error> {
+        let Disorder { closes_after, out_of_orderness, .. } = options.disorder;
+        let observer = options.truth.as_ref().map(|(path, window)| {
+            // Better now than at the end: whether it can be written.
+            File::create(path).map_err(|source| truth_failed(path, source))?;
+            Ok(Observer::new(TruthSettings::new(*window, closes_after, out_of_orderness)))
+        });
         Ok(Self {
+            observer: observer.transpose()?,
             options,
             shutdown,
             stream: Stream::new(&options.shoppers, options.disorder, options.profile, incidents.clone()),
@@ -331,17 +349,24 @@ impl<'a, P: FnMut(&Progress)> Run<'a, P> {
         let reports = &mut self.reports;
         sink.finish(&mut |deliveries| reports.show(deliveries, 0.0))?;
         let elapsed = begun.elapsed();
-        Ok(Summary {
+        let summary = Summary {
             elapsed,
             deliveries: sink.deliveries(),
             tally: self.tally,
             last_error: sink.last_error(),
-        })
+        };
+        if let (Some(observer), Some((path, _))) = (self.observer, &self.options.truth) {
+            observer.conclude(&summary).write(path).map_err(|source| truth_failed(path, source))?;
+        }
+        Ok(summary)
     }
 
     /// Takes the batch to the sink; asked to shut down while there is no room, it gives up on the rest.
     fn send(&mut self, batch: &Batch, sink: &mut impl Sink, rate: f64) -> Result<(), Error> {
         self.tally.count(batch);
+        if let Some(observer) = &mut self.observer {
+            observer.observe_all(batch);
+        }
         if !batch.is_empty() {
             let (shutdown, reports) = (self.shutdown, &mut self.reports);
             sink.send(batch, &mut |deliveries| {

@@ -7,7 +7,10 @@ use events::Timestamp;
 use crate::Route;
 
 /// `500ms`, `90s`, `10m`, `1h`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What would be right, for anything else or zero.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let hint = || format!("{text:?} is no duration; write it like 500ms, 90s, 10m or 1h");
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(hint)?;
     let (number, unit) = text.split_at(unit_at);
@@ -24,7 +27,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `1000`, `20_000`, `20k`, `1.5m`.
-pub(super) fn rate(text: &str) -> Result<f64, String> {
+///
+/// # Errors
+/// What would be right, for anything else or zero.
+pub fn rate(text: &str) -> Result<f64, String> {
     let hint = || format!("{text:?} is no rate; write records per second, like 1000, 20_000, 20k or 1.5m");
     let plain = text.replace('_', "");
     let (digits, factor) = match plain.as_bytes().last() {
