@@ -280,7 +280,7 @@ fn an_empty_identity_counts_as_absent() {
     event(&page_view(r#","event_id":"","message_id":"m""#), |event| assert_eq!(event.event_id, Some("m")));
     event(&page_view(r#","method":"""#), |event| assert_eq!(event.method(), "GET"));
     event(&page_view(r#","url":"","query":"""#), |event| {
-        assert_eq!((event.url, event.query), (Some(""), Some("")))
+        assert_eq!((event.url, event.query), (Some(""), Some("")));
     });
 }
 
@@ -304,7 +304,7 @@ fn a_user_is_a_string_or_an_integer() {
 fn a_status_is_an_integer_from_100_to_599() {
     for status in [100, 200, 404, 599] {
         event(&page_view(&format!(r#","http_status":{status}"#)), |event| {
-            assert_eq!(event.http_status, Some(status))
+            assert_eq!(event.http_status, Some(status));
         });
     }
     for status in ["99", "600", "0", "-200", "65736", "99999999999999999999"] {
@@ -355,7 +355,7 @@ fn a_latency_is_finite_and_not_negative() {
         ("0.1234567890123456789", 0.12345678901234568),
     ] {
         event(&page_view(&format!(r#","latency_ms":{latency}"#)), |event| {
-            assert_eq!(event.latency_ms, Some(ms))
+            assert_eq!(event.latency_ms, Some(ms));
         });
     }
     for latency in ["-0.1", "1e999", "-1"] {
