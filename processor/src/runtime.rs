@@ -46,6 +46,8 @@ pub struct RunOptions {
     pub leave_topics_to_broker: bool,
     /// Lets the page start incidents: for the demo.
     pub incidents: Option<IncidentHandler>,
+    /// Where the status goes, for who wants to read it besides the page; a board of its own by default.
+    pub board: Option<Arc<StatusBoard>>,
     /// Called with the page's address once it is served.
     pub on_listen: Option<Arc<dyn Fn(SocketAddr) + Send + Sync>>,
 }
@@ -114,7 +116,7 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
     let started = Instant::now();
     let core = Arc::new(core_options(settings));
     core.validate()?;
-    let board = Arc::new(StatusBoard::default());
+    let board = options.board.clone().unwrap_or_default();
     let live = Arc::new(Live::new(settings.windows.size));
     report::introduce(&board, settings);
     let page =

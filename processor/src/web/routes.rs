@@ -37,6 +37,8 @@ pub struct StatusAnswer {
     pub conserved: bool,
     /// What the page can make go wrong; empty where it cannot.
     pub incident_kinds: Vec<IncidentKind>,
+    /// Where it can do so.
+    pub incident_routes: Vec<String>,
     /// The status itself.
     #[serde(flatten)]
     pub pipeline: PipelineStatus,
@@ -88,12 +90,13 @@ pub(super) fn router(app: Arc<App>, addr: SocketAddr) -> Router {
 
 async fn status(State(app): State<Arc<App>>) -> Json<StatusAnswer> {
     let pipeline = app.board.get();
-    let incident_kinds = if app.incidents.is_some() { IncidentKind::ALL.to_vec() } else { Vec::new() };
+    let incidents = app.incidents.as_ref();
     Json(StatusAnswer {
         now_ms: now_ms(),
         health: Health::of(&pipeline),
         conserved: pipeline.totals.conserved(),
-        incident_kinds,
+        incident_kinds: incidents.map_or_else(Vec::new, |_| IncidentKind::ALL.to_vec()),
+        incident_routes: incidents.map_or_else(Vec::new, |handler| handler.routes().to_vec()),
         pipeline,
     })
 }
@@ -132,7 +135,7 @@ async fn start_incident(State(app): State<Arc<App>>, Json(raw): Json<RawIncident
     let Some(handler) = app.incidents.clone() else {
         return refusal(StatusCode::NOT_FOUND, "incidents are off");
     };
-    let request = match raw.check() {
+    let request = match raw.check(handler.routes()) {
         Ok(request) => request,
         Err(reason) => return refusal(StatusCode::UNPROCESSABLE_ENTITY, &reason),
     };

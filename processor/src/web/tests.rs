@@ -120,7 +120,11 @@ fn unknown_paths_and_methods_are_refused_in_json() {
 #[test]
 fn an_incident_is_handed_on() {
     let (server, started) = Server::with_incidents(Ok(()));
-    assert_eq!(server.get("/api/v1/status").json()["incident_kinds"][0], "error-spike");
+    let status = server.get("/api/v1/status").json();
+    assert_eq!(
+        (&status["incident_kinds"][0], &status["incident_routes"][0]),
+        (&"error-spike".into(), &"/checkout".into())
+    );
     assert_eq!(server.send("POST /api/v1/incidents", &WRITE, INCIDENT).status, 202);
     let expected = IncidentRequest {
         kind: IncidentKind::ErrorSpike,
@@ -222,7 +226,7 @@ impl Server {
     fn with_incidents(answer: Result<(), String>) -> (Self, Arc<Mutex<Vec<IncidentRequest>>>) {
         let started = Arc::<Mutex<Vec<_>>>::default();
         let into = Arc::clone(&started);
-        let handler = IncidentHandler::new(move |request| {
+        let handler = IncidentHandler::new(["/checkout".to_owned()], move |request| {
             into.lock().unwrap().push(request);
             answer.clone()
         });

@@ -117,14 +117,13 @@ function showIncidents() {
     }));
   }
   const select = byId('incident-route');
-  const routes = state.live.routes.map((row) => row.route).filter((route) => route.startsWith('/')).sort();
-  const wanted = ['', ...routes];
+  const wanted = ['', ...state.status.incident_routes];
   // A list that is open in front of someone must not change under them.
   if (document.activeElement !== select && wanted.join() !== [...select.options].map((option) => option.value).join()) {
     const chosen = select.value;
     select.replaceChildren(...wanted.map((route) => panels.h('option', { value: route }, route || 'every route')));
     select.value = wanted.includes(chosen) ? chosen : '';
-    if (!select.dataset.touched && routes.includes('/checkout')) select.value = '/checkout';
+    if (!select.dataset.touched && wanted.includes('/checkout')) select.value = '/checkout';
   }
   const running = state.live.annotations.filter((note) => note.end_ms > state.status.now_ms);
   const note = byId('incident-note');
