@@ -120,8 +120,8 @@ pub enum DlqCommand {
         #[command(flatten)]
         filter: DlqFilter,
         /// At most this many records
-        #[arg(long, value_name = "N", default_value_t = 20)]
-        limit: usize,
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
     },
     /// Sends records to their topic again; without --yes it only says what it would send
     #[command(after_help = REPLAY_HELP)]

@@ -30,6 +30,7 @@ pub use layers::Sources;
 pub use problem::{Origin, Problem, SettingsError};
 pub use secret::Secret;
 pub use sinks::{FileSinkSettings, InfluxSettings};
+pub(crate) use units::format_duration;
 pub use windows::WindowSettings;
 
 use layers::Layers;

@@ -34,6 +34,7 @@ fn what_is_mistyped_ends_with_2_and_the_nearest_name() {
         (&["dlq", "lst"], "'list'"),
         (&["dlq", "show", "--reason", "bad_time"], "did you mean bad_timestamp?"),
         (&["dlq", "show", "--limit", "many"], "invalid value 'many'"),
+        (&["dlq", "show", "--limit", "0"], "0 is not in 1.."),
         (&["dlq", "replay", "--yes", "--dry-run"], "cannot be used with"),
         (&["run", "--log-level", "a=loud"], "log.level = \"a=loud\" is not a filter"),
         (&[], "Usage: processor"),

@@ -8,7 +8,9 @@ pub(super) fn check(settings: &InfluxSettings, note: &mut impl FnMut(Verdict)) {
         Ok(client) => {
             for line in crate::influx::check(&client) {
                 let level = if line.ok { Level::Ok } else { Level::Fail };
-                note(Verdict { level, what: line.what, found: line.verdict });
+                // A problem's own text may begin with the setting it is about.
+                let found = line.verdict.strip_prefix(&line.what).map_or(&*line.verdict, str::trim_start);
+                note(Verdict { level, found: found.to_owned(), what: line.what });
             }
         }
         Err(error) => note(fail(error.setting, error.problem)),

@@ -8,7 +8,7 @@ use super::{Verdict, fail, ok, warn};
 use crate::exit::Chain;
 use crate::kafka::admin::Admin;
 use crate::kafka::{ClientSettings, KafkaError};
-use crate::settings::{KafkaSettings, Settings};
+use crate::settings::{KafkaSettings, Settings, format_duration};
 
 /// Longest time for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -95,26 +95,26 @@ fn co_partitioned(partitions: &BTreeMap<&str, i32>) -> Option<Verdict> {
 /// State is rebuilt from the topic, so it has to reach back as far as the state does.
 fn retention(client: &ClientSettings, what: &str, topic: &str, lookback: Duration) -> Verdict {
     let what = format!("{what} retention.ms");
-    match retention_ms(client, topic) {
-        Ok(Some(ms)) if ms < lookback.as_millis() => warn(
+    let needed = format_duration(lookback);
+    match retention_of(client, topic) {
+        Ok(Some(kept)) if kept < lookback => warn(
             what,
             format!(
-                "{ms} is shorter than the {} ms that are read again after a restart: numbers of that span would be \
-                 missing. Raise it, or lower attribution.lookback, dedup.window or windows.allowed_lateness",
-                lookback.as_millis()
+                "{} is shorter than the {needed} that a restart reads again: numbers of that span would be missing. \
+                 Raise it, or lower attribution.lookback, dedup.window or windows.allowed_lateness",
+                format_duration(kept)
             ),
         ),
-        Ok(Some(ms)) => ok(
-            what,
-            format!("{ms} covers the {} ms that are read again after a restart", lookback.as_millis()),
-        ),
+        Ok(Some(kept)) => {
+            ok(what, format!("{} covers the {needed} that a restart reads again", format_duration(kept)))
+        }
         Ok(None) => ok(what, "unlimited"),
         Err(reason) => warn(what, format!("cannot be read: {reason}")),
     }
 }
 
 /// `retention.ms` of a topic; `None`: records are kept for ever.
-fn retention_ms(client: &ClientSettings, topic: &str) -> Result<Option<u128>, String> {
+fn retention_of(client: &ClientSettings, topic: &str) -> Result<Option<Duration>, String> {
     let text = |error: rdkafka::error::KafkaError| error.to_string();
     let config = client.to_admin_config().map_err(|error| Chain(&error).to_string())?;
     let admin: AdminClient<DefaultClientContext> = config.create().map_err(text)?;
@@ -128,7 +128,7 @@ fn retention_ms(client: &ClientSettings, topic: &str) -> Result<Option<u128>, St
         .ok_or("the broker says nothing about the topic")?
         .map_err(|code| code.to_string())?;
     let value = described.get("retention.ms").and_then(|entry| entry.value.as_deref()).unwrap_or("-1");
-    Ok(value.parse().ok())
+    Ok(value.parse().ok().map(Duration::from_millis)) // -1, for ever, is no u64
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub fn run(command: &DlqCommand, settings: &Settings, out: &mut impl Write) -> R
     Admin::new(&client).and_then(|admin| admin.wait_for_brokers(|_| false)).map_err(DlqError::Unreachable)?;
     let done = match command {
         DlqCommand::List(filter) => list(filter, settings, &client, out),
-        DlqCommand::Show { filter, limit } => show(filter, *limit, settings, &client, out),
+        DlqCommand::Show { filter, limit } => show(filter, *limit as usize, settings, &client, out),
         DlqCommand::Replay { filter, yes: true, .. } => replay(filter, settings, &client, out),
         DlqCommand::Replay { filter, .. } => preview(filter, settings, &client, out),
     };
@@ -88,7 +88,7 @@ fn show(
     let mut left = limit;
     for topic in topics(filter, settings) {
         let letters = DeadLetters::of_input(client, topic).show(filter.reason.as_deref(), left, PATIENCE);
-        for letter in if_any(letters, topic)? {
+        for letter in if_any(letters, topic, filter)? {
             writeln!(out, "{topic}.dlq {}", describe(&letter))?;
             left -= 1;
         }
@@ -131,7 +131,9 @@ fn replay(
 ) -> Result<(), DlqError> {
     for topic in topics(filter, settings) {
         let outcome = match DeadLetters::of_input(client, topic).replay(filter.reason.as_deref(), PATIENCE) {
-            Err(ReplayError::Kafka(KafkaError::UnknownTopic { .. })) => Default::default(),
+            Err(ReplayError::Kafka(error @ KafkaError::UnknownTopic { .. })) => {
+                if_any(Err(error), topic, filter)?
+            }
             other => other.map_err(|source| DlqError::Replay { topic: topic.to_owned(), source })?,
         };
         write!(out, "{topic}: {} records sent and acknowledged", outcome.replayed)?;
@@ -166,7 +168,7 @@ struct Row {
 }
 
 fn count(filter: &DlqFilter, client: &ClientSettings, topic: &str) -> Result<Vec<Row>, DlqError> {
-    let counts = if_any(DeadLetters::of_input(client, topic).list(PATIENCE), topic)?;
+    let counts = if_any(DeadLetters::of_input(client, topic).list(PATIENCE), topic, filter)?;
     Ok(by_reason(
         topic,
         counts
@@ -175,10 +177,15 @@ fn count(filter: &DlqFilter, client: &ClientSettings, topic: &str) -> Result<Vec
     ))
 }
 
-/// No dead-letter topic means no dead letters: it is made with the first run of the processor.
-fn if_any<T>(outcome: Result<Vec<T>, KafkaError>, topic: &str) -> Result<Vec<T>, DlqError> {
+/// No dead-letter topic means no dead letters, as it is made with the first run of the processor; unless it was asked
+/// for by name, which then is mistyped.
+fn if_any<T: Default>(
+    outcome: Result<T, KafkaError>,
+    topic: &str,
+    filter: &DlqFilter,
+) -> Result<T, DlqError> {
     match outcome {
-        Err(KafkaError::UnknownTopic { .. }) => Ok(Vec::new()),
+        Err(KafkaError::UnknownTopic { .. }) if filter.topics.is_empty() => Ok(T::default()),
         other => other.map_err(|source| DlqError::Read { topic: topic.to_owned(), source }),
     }
 }
