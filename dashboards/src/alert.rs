@@ -159,7 +159,8 @@ fn query_node(query: &RuleQuery) -> Value {
         "datasourceUid": DATA_SOURCE_UID,
         "relativeTimeRange": {"from": query.from_s, "to": query.to_s},
         "model": {
-            "refId": id, "query": query.influxql, "rawQuery": true, "resultFormat": "time_series",
+            "refId": id, "datasource": {"type": "influxdb", "uid": DATA_SOURCE_UID}, "query": query.influxql,
+            "rawQuery": true, "resultFormat": "time_series",
             "intervalMs": 10_000, "maxDataPoints": 43_200,
         },
     })

@@ -42,12 +42,17 @@ fn every_alert_has_a_runbook() {
 
 #[test]
 fn every_prometheus_rule_has_a_runbook() {
-    let runbooks = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/alerts.md")).unwrap();
-    let rules = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../prometheus/rules.yml")).unwrap();
+    let runbooks =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/alerts.md")).unwrap();
+    let rules =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../prometheus/rules.yml")).unwrap();
     let names: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     assert!(!names.is_empty());
     for name in names {
         assert!(runbooks.contains(&format!("\n### {name}\n")), "docs/alerts.md has no section `{name}`");
-        assert!(rules.contains(&format!("docs/alerts.md#{}\"", name.to_lowercase())), "{name} does not link to it");
+        assert!(
+            rules.contains(&format!("docs/alerts.md#{}\"", name.to_lowercase())),
+            "{name} does not link to it"
+        );
     }
 }
