@@ -465,6 +465,12 @@ fn an_inputs_own_names_come_first() {
             assert_eq!((event.price_cents, event.amount_cents), (Some(250), None));
         });
     }
+    let fields = ["b", "a"].map(|theirs| (theirs.to_owned(), "user_id".to_owned())).into();
+    let options = DecoderOptions { fields, ..DecoderOptions::default() };
+    with(&options, &page_view(r#","b":"second","a":"first""#), |event| {
+        assert_eq!(event.unwrap().user_id, "first");
+    });
+
     let fields = [("ts".to_owned(), "event_timestmp".to_owned())].into();
     let error = Decoder::new(&DecoderOptions { fields, ..DecoderOptions::default() }).unwrap_err();
     let expected = OptionsError::UnknownField {

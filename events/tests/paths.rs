@@ -243,6 +243,30 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_latency_of_many_digits_is_the_nearest_double(latency in "[1-9][0-9]{0,3}\\.[0-9]{10,16}") {
+        let mut decoder = decoder(EventType::PageView);
+        let record = format!(r#"{{"user_id":"u","timestamp":1,"url":"/","http_status":200,"latency_ms":{latency}}}"#);
+        let event = decoder.decode(Some(record.as_bytes())).unwrap();
+        prop_assert_eq!(event.latency_ms, Some(latency.parse().unwrap()));
+    }
+}
+
+#[test]
+fn a_name_like_the_one_expected_is_another_name() {
+    let record =
+        r#"{"user_id":"u","url":"/","http_status":200,"datetime_occurred":1755720654,"method":"GET"}"#;
+    let mut decoder = decoder(EventType::PageView);
+    for at in record.find("datetime_occurred").unwrap()..record.find(":1755").unwrap() - 1 {
+        assert!(decoder.decode(Some(record.as_bytes())).is_ok());
+        let mut other = record.as_bytes().to_vec();
+        other[at] = b'X';
+        compare(&mut decoder, &other).unwrap();
+        assert!(decoder.decode(Some(&other)).is_err(), "{}", String::from_utf8_lossy(&other));
+    }
+}
+
 /// That the properties above compare anything: most records our own producer writes take the fast path.
 #[test]
 fn the_fast_path_answers_for_plain_records() {

@@ -1,0 +1,30 @@
+//! The input is a run of records, one per line, decoded by one decoder so that it learns and relearns layouts. Nothing
+//! may panic, the fast path must answer as the slow path does or not at all, and `not_json` must be what an
+//! independent parser refuses.
+
+#![no_main]
+
+use events::{Decoder, DecoderOptions, Reason};
+use libfuzzer_sys::fuzz_target;
+use serde::de::IgnoredAny;
+
+fuzz_target!(|records: &[u8]| {
+    let fields = [("ip".to_owned(), "referrer".to_owned()), ("ts".to_owned(), "event_timestamp".to_owned())];
+    let options = DecoderOptions { fields: fields.into(), max_bytes: 4_096, ..DecoderOptions::default() };
+    let mut decoder = Decoder::new(&options).expect("the options are valid");
+    for record in records.split(|byte| *byte == b'\n') {
+        let record = Some(record);
+        let slow = decoder.decode_slowly(record).map(|event| format!("{event:?}"));
+        for _ in 0..2 {
+            if let Some(fast) = decoder.decode_fast(record) {
+                assert_eq!(Ok(format!("{fast:?}")), slow);
+            }
+        }
+        assert_eq!(decoder.decode(record).map(|event| format!("{event:?}")), slow);
+        let reason = slow.err().map(|rejection| rejection.reason);
+        if !matches!(reason, Some(Reason::NotJson | Reason::EmptyValue | Reason::TooLarge)) {
+            let record = record.unwrap_or_default();
+            assert!(serde_json::from_slice::<IgnoredAny>(record).is_ok(), "accepted what is not JSON");
+        }
+    }
+});
