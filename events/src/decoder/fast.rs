@@ -33,9 +33,10 @@ pub(super) fn decode<'a>(
     let mut seen = 0_u32;
     let mut context = Layout::NO_TYPE;
     let mut id = Layout::START;
+    let mut guess = layout.joint(id).next(context);
     let mut at = 1;
     loop {
-        let mut joint = layout.next(context, id);
+        let mut joint = layout.joint(guess);
         if let Some(end) = joint.match_at(bytes, at) {
             at = end;
         } else {
@@ -110,6 +111,7 @@ pub(super) fn decode<'a>(
             b'}' => break,
             _ => return None,
         }
+        guess = joint.next(context);
     }
     if at + 1 != bytes.len() {
         return None;

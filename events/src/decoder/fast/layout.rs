@@ -8,14 +8,13 @@ use crate::names::{Field, NAMES_MAX, Names};
 const IDS: usize = 128;
 const CONTEXTS: usize = 16;
 
-/// For each name how it was written last, and for each name the one that followed it last.
+/// For each name how it was written last, and which one followed it last.
 ///
 /// What followed is kept for each event type apart: where layouts differ by type, as they do in a topic of many
 /// types, they do not disturb each other.
 #[derive(Debug)]
 pub(crate) struct Layout {
     joints: Box<[Joint; IDS]>,
-    next: Box<[[u8; IDS]; CONTEXTS]>,
 }
 
 /// What stands between a separator and a value: ` "name": "` with or without its blanks, and with the quote if a
@@ -28,6 +27,8 @@ pub(super) struct Joint {
     pub(super) opens_text: bool,
     /// The field's own bit; none for names that mean nothing, so that they may be repeated.
     pub(super) bit: u32,
+    /// The names that followed last, by context.
+    next: [u8; CONTEXTS],
     length: u8,
     /// The first 16 bytes, filled up with zeros, and which of them count.
     first: u128,
@@ -42,11 +43,12 @@ impl Joint {
     /// A name not seen yet: no record has a zero byte where a name begins.
     const fn new(id: u8, field: Field) -> Self {
         let bit = if matches!(field, Field::Ignored) { 0 } else { 1 << field as u32 };
-        Self { id, field, opens_text: false, bit, length: 0, first: 0, mask: u128::MAX, last: 0 }
+        let next = [Layout::UNKNOWN; CONTEXTS];
+        Self { id, field, opens_text: false, bit, next, length: 0, first: 0, mask: u128::MAX, last: 0 }
     }
 
     fn learn(&mut self, text: &[u8]) {
-        *self = Self::new(self.id, self.field);
+        *self = Self { next: self.next, ..Self::new(self.id, self.field) };
         if text.len() > Self::BYTES_MAX {
             return;
         }
@@ -59,6 +61,12 @@ impl Joint {
         self.last = text.last_chunk().map_or(0, |last| u128::from_le_bytes(*last));
         self.length = text.len() as u8;
         self.opens_text = text.ends_with(b"\"");
+    }
+
+    /// The name that is likely to follow.
+    #[inline(always)]
+    pub(super) fn next(&self, context: u8) -> u8 {
+        self.next[usize::from(context) % CONTEXTS]
     }
 
     /// The position after this, if this is what begins at `at`.
@@ -91,7 +99,7 @@ impl Layout {
         for (id, (joint, name)) in (0..).zip(joints.iter_mut().zip(names.all())) {
             *joint = Joint::new(id, name.field);
         }
-        Self { joints, next: Box::new([[Self::UNKNOWN; IDS]; CONTEXTS]) }
+        Self { joints }
     }
 
     pub(super) fn context(named: TypeName<'_>) -> u8 {
@@ -103,16 +111,15 @@ impl Layout {
         }
     }
 
-    /// What is likely to follow the name.
+    /// How the name is written.
     #[inline(always)]
-    pub(super) fn next(&self, context: u8, previous: u8) -> &Joint {
-        let id = self.next[usize::from(context) % CONTEXTS][usize::from(previous) % IDS];
+    pub(super) fn joint(&self, id: u8) -> &Joint {
         &self.joints[usize::from(id) % IDS]
     }
 
     /// Notes that this name followed, written so.
     pub(super) fn learn(&mut self, context: u8, previous: u8, id: u8, text: &[u8]) -> &Joint {
-        self.next[usize::from(context) % CONTEXTS][usize::from(previous) % IDS] = id;
+        self.joints[usize::from(previous) % IDS].next[usize::from(context) % CONTEXTS] = id;
         let joint = &mut self.joints[usize::from(id) % IDS];
         if id == Self::UNKNOWN {
             joint.opens_text = text.ends_with(b"\"");
