@@ -121,7 +121,9 @@ impl Args {
         flags.extend(self.influx_token.clone().map(|token| ("influxdb.token", token)));
         if std::env::var_os("CLICKPULSE__LOG__LEVEL").is_none() {
             // The terminal belongs to the progress line; what goes wrong is worth interrupting it.
-            flags.push(("log.level", "warn".to_owned()));
+            // Where --no-files was asked for, that there are none is no news.
+            let level = if self.no_files { "warn,processor::runtime::sinks=error" } else { "warn" };
+            flags.push(("log.level", level.to_owned()));
         }
         flags
     }

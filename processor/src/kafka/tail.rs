@@ -142,7 +142,10 @@ impl ClientContext for ReaderContext {
     }
 
     fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
-        tracing::warn!(%error, "kafka: {reason}");
+        // An end that is met is told here as well, and is what this reader asked for.
+        if error.rdkafka_error_code() != Some(rdkafka::types::RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(%error, "kafka: {reason}");
+        }
     }
 }
 

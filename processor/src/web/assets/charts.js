@@ -86,7 +86,7 @@ export function slowest(figure, view) {
 
 /** A line without axes, for tiles and table cells; `values` may hold nulls. */
 export function sparkline(values, { width = 84, height = 20, floor = 0, mark = 'spark' } = {}) {
-  const root = svg('svg', { class: mark, width, height, viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' });
+  const root = svg('svg', { class: mark, width, height, viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' });
   if (values.length < 2) return root;
   const max = Math.max(floor, ...values.filter((value) => value !== null));
   const x = (i) => (i / (values.length - 1)) * (width - 2) + 1;

@@ -21,11 +21,17 @@ const seriousness = (value, warn, bad) => (value >= bad ? 'bad' : value >= warn 
 /** Never colour alone. */
 const MARKS = { good: '', warn: '▲ ', bad: '✕ ' };
 
+/** What the status was at the last polls: it comes without a history of its own. */
+const history = [];
+const HISTORY_MAX = 120;
+
 export function tiles(live, status) {
   const complete = live.windows.filter((window) => !window.open);
   const values = (of) => complete.slice(-60).map(of);
   const { recent } = live;
   const lag = status.tasks.reduce((sum, task) => sum + Math.max(0, task.lag), 0);
+  history.push({ lag, freshness: status.freshness_p99_ms });
+  if (history.length > HISTORY_MAX) history.shift();
   const some = live.windows.length > 0;
   const first = live.first_click;
   const share = first.checkouts > 0 ? first.attributed / first.checkouts : null;
@@ -46,13 +52,14 @@ export function tiles(live, status) {
       trend: values((window) => window.users), title: 'Distinct users of the latest complete window',
     }),
     tile('Attributed', share === null ? null : format.percent(share), '', `of ${format.count(first.checkouts)} checkouts`, {
+      trend: values((window) => (window.checkouts > 0 ? window.attributed / window.checkouts : null)),
       title: 'Checkouts credited to the first click on the product within the hour before, over all windows held',
     }),
     tile('Freshness p99', status.freshness_p99_ms > 0 ? format.millis(status.freshness_p99_ms) : null, '', `median ${format.millis(status.freshness_p50_ms || null)}`, {
-      level: seriousness(status.freshness_p99_ms, 2000, 10000), title: 'From the broker taking an event to its window being confirmed in the sink',
+      level: seriousness(status.freshness_p99_ms, 2000, 10000), trend: history.map((past) => past.freshness), title: 'From the broker taking an event to its window being confirmed in the sink',
     }),
     tile('Lag', format.compact(lag), '', `reading ${format.rate(status.rate)}/s`, {
-      level: seriousness(lag, Math.max(5000, status.rate * 5), Math.max(50000, status.rate * 60)), title: 'Records not yet read, over all partitions',
+      level: seriousness(lag, Math.max(5000, status.rate * 5), Math.max(50000, status.rate * 60)), trend: history.map((past) => past.lag), title: 'Records not yet read, over all partitions',
     }),
   ];
   byId('tiles').replaceChildren(...list);
@@ -61,7 +68,7 @@ export function tiles(live, status) {
 function tile(name, value, unit, note, { level = 'good', trend = null, title = '' } = {}) {
   const figure = value === null ? h('b.none', {}, '–') : h('b', {}, MARKS[level], value, unit ? h('i', {}, unit) : null);
   return h(`div.tile.panel.${value === null ? 'good' : level}`, { title }, h('span.name', {}, name), figure,
-    h('span.note', { title: note }, note), trend ? sparkline(trend, { width: 120, height: 26 }) : null);
+    h('span.note', { title: note }, note), trend ? sparkline(trend, { width: 150, height: 22 }) : null);
 }
 
 export function routes(live, sort) {
@@ -98,7 +105,7 @@ function empty(columns, text) {
 
 export function ranks(id, rows, unitSeconds) {
   const most = Math.max(1, ...rows.map((row) => row.requests));
-  const items = rows.slice(0, 12).map((row) => h('li.bar', { title: row.text }, bar(row.requests / most), h('span.text', {}, row.text),
+  const items = rows.slice(0, 20).map((row) => h('li.bar', { title: row.text }, bar(row.requests / most), h('span.text', {}, row.text),
     row.errors > 0 ? h('em', { title: 'errors (5xx)' }, `✕ ${format.count(row.errors)}`) : null,
     h('b', { title: `${format.rate(row.requests / unitSeconds)}/s` }, format.count(row.requests))));
   byId(id).replaceChildren(...(items.length > 0 ? items : [h('li.empty', {}, 'Nothing yet')]));
@@ -115,7 +122,7 @@ export function firstClick(live) {
   const meter = h('div.meter', { role: 'img', 'aria-label': `${format.percent(share)} attributed` }, bar(share));
   const fact = (value, name) => h('div', {}, h('b', {}, value), h('span', {}, name));
   const most = Math.max(1, ...first.campaigns.map((row) => row.revenue_cents));
-  const rows = first.campaigns.slice(0, 10).map((row) => h('tr', {}, h('th.route', { scope: 'row', title: row.campaign }, row.campaign),
+  const rows = first.campaigns.slice(0, 10).map((row) => h('tr', {}, h('th.route', { scope: 'row', title: row.campaign }, row.campaign === 'none' ? 'no campaign' : row.campaign),
     h('td.num', {}, format.count(row.conversions)),
     h('td.num.bar', {}, bar(row.revenue_cents / most), h('span', {}, format.money(row.revenue_cents)))));
   byId('first').replaceChildren(
