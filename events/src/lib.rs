@@ -21,9 +21,9 @@
 //! for the `T`, or without the offset, which then is UTC; a 60th second counts as the next minute's first. What lies
 //! below the microsecond is cut; what lies outside the years 1970 to 2199 is `bad_timestamp`.
 //!
-//! **Needs.** A `search` needs a `search_id` or a `query`. `click_id` and `event_id` are never needed, as the record's
-//! position stands in for them. An input whose default type is [`EventType::Other`] takes records without a type for
-//! requests.
+//! **Needs.** A `search` needs a `search_id` or a `query`. No event needs a `click_id`, for which the record's position
+//! stands in; `event_id` is needed only by a conversion without a `conversion_id`. An input whose default type is
+//! [`EventType::Other`] takes records without a type for requests.
 //!
 //! **JSON.** As RFC 8259 has it, in valid UTF-8, with whitespace around it but no byte order mark. Half a surrogate pair
 //! is `not_json` in a name or in the value of a field. What is ignored may nest to any depth.
