@@ -112,7 +112,6 @@ pub struct Shoppers {
     visits: Vec<Visit>,
     /// How many shoppers there should be at once.
     target: usize,
-    visit_number: u64,
     event_number: u64,
     seed: u64,
     head: Head,
@@ -131,7 +130,6 @@ impl Shoppers {
             random: stream(settings.seed, 6),
             visits: Vec::new(),
             target: 0,
-            visit_number: 0,
             event_number: 0,
             seed: settings.seed,
             head: Head::new(),
@@ -183,7 +181,17 @@ impl Shoppers {
     ) -> Written {
         let who = self.random.next_u64();
         let draw = Draw(self.random.next_u64());
-        let at = ((u128::from(who) * self.visits.len() as u128) >> 64) as usize;
+        let mut at = self.place(who);
+        if backdate_micros.is_some() {
+            // Somebody who has done something already; when the shop has only just opened, perhaps nobody has.
+            for _ in 0..16 {
+                if !self.visits[at].is_new() {
+                    break;
+                }
+                let bits = self.random.next_u64();
+                at = self.place(bits);
+            }
+        }
         let mut visit = self.visits[at];
 
         let (stamp, backdated) = match backdate_micros {
@@ -218,11 +226,15 @@ impl Shoppers {
         &self.catalog.users[self.catalog.user_activity.rank(bits) as usize].id
     }
 
+    /// One of the shoppers in the shop, any with the same chance.
+    fn place(&self, bits: u64) -> usize {
+        ((u128::from(bits) * self.visits.len() as u128) >> 64) as usize
+    }
+
     fn arrive(&mut self) -> Visit {
-        self.visit_number += 1;
         let user = self.catalog.user_activity.rank(self.random.next_u64());
         let product = self.catalog.product_popularity.rank(self.random.next_u64());
-        Visit::new(self.visit_number, user, product, self.random.next_u32() as u8)
+        Visit::new(user, product, self.random.next_u32() as u8)
     }
 
     /// Appends what the step says after the head, and decides what comes next.
@@ -235,7 +247,7 @@ impl Shoppers {
         draw: Draw,
         effects: &Effects,
     ) {
-        let Self { catalog, responses, random, seed, .. } = self;
+        let Self { catalog, responses, random, seed, event_number, .. } = self;
         let user = &catalog.users[visit.user as usize];
         match visit.step {
             Step::AdClick => {
@@ -275,7 +287,7 @@ impl Shoppers {
                 let total: u64 =
                     visit.cart[..usize::from(visit.lines)].iter().map(|line| catalog.cents(*line)).sum();
                 put(out, br#","event_type":"conversion","conversion_id":""#);
-                put(out, &hex(scramble(!*seed, visit.number << 2 | 3)));
+                put(out, &hex(scramble(!*seed, visit.order << 2 | 3)));
                 put(out, br#"","campaign_id":""#);
                 put(out, CAMPAIGNS[campaign].as_bytes());
                 put(out, br#"","amount":"#);
@@ -334,11 +346,14 @@ impl Shoppers {
                     catalog.write_line(out, visit.cart[usize::from(visit.lines)]);
                 }
                 Step::Checkout | Step::Purchase => {
+                    if visit.step == Step::Checkout && visit.line == 0 {
+                        visit.order = *event_number;
+                    }
                     let line = visit.cart[usize::from(visit.line)];
                     put(out, br#","product_id":""#);
                     put(out, catalog.products[line.product as usize].id.as_bytes());
                     put(out, br#"","checkout_id":""#);
-                    put(out, &hex(scramble(!*seed, visit.number << 2 | u64::from(visit.line))));
+                    put(out, &hex(scramble(!*seed, visit.order << 2 | u64::from(visit.line))));
                     put(out, br#"","amount":"#);
                     hundredths(out, catalog.cents(line));
                 }

@@ -41,8 +41,8 @@ pub(crate) struct Visit {
     pub(crate) user: u32,
     /// The product last looked at.
     pub(crate) product: u32,
-    /// Counts visits; checkouts get their ids from it.
-    pub(crate) number: u64,
+    /// The number of the event that checked out the cart's first line; the ids of the order come from it.
+    pub(crate) order: u64,
     /// Event time of the last event that was stamped with the moment it was made, 0 before the first.
     pub(crate) last_micros: i64,
     pub(crate) cart: [Line; LINES_MAX as usize],
@@ -110,11 +110,11 @@ fn choose<const N: usize>(choice: &Choice<N>, bits: u8) -> Step {
 }
 
 impl Visit {
-    pub(crate) fn new(number: u64, user: u32, product: u32, bits: u8) -> Self {
+    pub(crate) fn new(user: u32, product: u32, bits: u8) -> Self {
         Self {
             user,
             product,
-            number,
+            order: 0,
             last_micros: 0,
             cart: [Line::default(); LINES_MAX as usize],
             lines: 0,
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_line_of_the_cart_is_checked_out_and_then_paid() {
-        let mut visit = Visit::new(0, 0, 0, 0);
+        let mut visit = Visit::new(0, 0, 0);
         visit.lines = 3;
         visit.step = Step::Checkout;
         let mut steps = Vec::new();
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn nobody_checks_out_an_empty_cart() {
         for bits in 0..=u8::MAX {
-            let mut visit = Visit::new(0, 0, 0, 0);
+            let mut visit = Visit::new(0, 0, 0);
             visit.step = Step::Cart;
             visit.advance(bits);
             assert!(!matches!(visit.step, Step::Checkout | Step::RemoveFromCart));
