@@ -22,14 +22,16 @@ use super::{ConsumerSettings, KafkaError, KafkaProblem, log, settings};
 /// A handler must not keep a [`Consumer`] (each method is given one): it would keep itself alive.
 pub trait Assignments: Send + Sync {
     /// This member now owns `partitions`, in order of topic and partition. Returns where to start each of them, in
-    /// the same order, and which worker reads it; records flow after it has returned.
+    /// the same order, and which worker reads it. Records flow once it has returned, so the workers have to know by
+    /// then what is theirs: send them word, [`Consumer::wake`] them, wait for their answer.
     fn assigned(&self, consumer: &Consumer, partitions: &[AssignedPartition]) -> Vec<Start>;
 
     /// This member loses `partitions`. Their records have stopped: a worker gets nothing more of them once the
     /// batch it may be taking right now is done. Returns when the workers have let go.
     ///
     /// The handler may [`Consumer::commit_sync`] in it, except when `lost`: then another member may own the
-    /// partitions already, and the group refuses the commit.
+    /// partitions already, and the group refuses the commit. librdkafka's mock cluster may refuse it also otherwise
+    /// (`RebalanceInProgress`), where a real Kafka takes it.
     fn revoked(&self, consumer: &Consumer, partitions: &[(String, i32)], lost: bool);
 
     /// Offsets passed to [`Consumer::commit`] have arrived: topic, partition, next offset.
