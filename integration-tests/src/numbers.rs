@@ -101,10 +101,12 @@ impl Numbers {
         let keys: std::collections::BTreeSet<_> = self.points.keys().chain(expected.points.keys()).collect();
         let mut different = 0;
         let mut shown = String::new();
+        let mut where_: BTreeMap<(&str, &str), BTreeMap<i64, u32>> = BTreeMap::new();
         for key in keys {
             let (found, wanted) = (self.points.get(key), expected.points.get(key));
             if found.zip(wanted).is_none_or(|(found, wanted)| !same(found, wanted)) {
                 different += 1;
+                *where_.entry((&key.0, key.1)).or_default().entry(key.2).or_default() += 1;
                 if different <= DIFFERENCES_SHOWN {
                     let show = |row: Option<&Row>| {
                         row.map_or_else(|| "nothing".to_owned(), |row| format!("{row:?}"))
@@ -114,7 +116,11 @@ impl Numbers {
                 }
             }
         }
-        assert!(different == 0, "{different} of {} points differ:\n{shown}", expected.len());
+        assert!(
+            different == 0,
+            "{different} of {} points differ:\n{shown}how many at which times: {where_:#?}",
+            expected.len()
+        );
     }
 }
 
