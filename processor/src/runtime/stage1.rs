@@ -114,7 +114,13 @@ impl Stage1 {
     /// Takes successive records of one partition.
     pub(super) fn records(&mut self, run: &Run<'_>) -> Result<(), RunError> {
         let Some(slot) = self.tasks.get_mut(&run.partition()) else {
-            return Ok(()); // revoked while the batch was on its way; the next owner reads them
+            // Assignments are taken before a batch is looked at, so these are records of a partition that was revoked.
+            tracing::debug!(
+                partition = run.partition(),
+                records = run.len(),
+                "records of a revoked partition"
+            );
+            return Ok(());
         };
         let input = self.shared.core.inputs.iter().position(|input| input.topic == run.topic());
         let input = input.expect("only configured topics are subscribed to");

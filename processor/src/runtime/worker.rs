@@ -1,5 +1,6 @@
 //! A worker thread: reads batches, calls its tasks and merges, completes their epochs.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -78,6 +79,8 @@ pub(super) struct Worker {
     at: usize,
     shared: Arc<Shared>,
     commands: Receiver<Command>,
+    /// Taken from the channel, to be obeyed after the batch in hand.
+    pending: VecDeque<Command>,
     task_queue: WorkerQueue,
     merge_queue: WorkerQueue,
     stage1: Stage1,
@@ -104,6 +107,7 @@ impl Worker {
             at,
             shared: Arc::clone(shared),
             commands,
+            pending: VecDeque::new(),
             task_queue,
             merge_queue,
             stage1: Stage1::new(Arc::clone(shared), consumer.clone()),
@@ -126,7 +130,8 @@ impl Worker {
 
     fn run(&mut self) -> Result<(), RunError> {
         loop {
-            while let Ok(command) = self.commands.try_recv() {
+            self.pending.extend(self.commands.try_iter());
+            while let Some(command) = self.pending.pop_front() {
                 if !self.obey(command)? {
                     return Ok(());
                 }
@@ -167,7 +172,10 @@ impl Worker {
 
     /// After a failure: nothing is done any more, but a rebalance must not wait for this worker.
     fn obey_until_stopped(&mut self) {
-        while let Ok(command) = self.commands.recv() {
+        loop {
+            let Some(command) = self.pending.pop_front().or_else(|| self.commands.recv().ok()) else {
+                return;
+            };
             match command {
                 Command::Revoke { done, .. } => drop(done.send(())),
                 Command::Stop => return,
@@ -177,11 +185,13 @@ impl Worker {
     }
 
     fn merge(&mut self, wait: Duration) -> Result<(), RunError> {
-        let batch = self.merge_queue.consume(wait, MERGE_BATCH_MAX);
+        let Self { merge_queue, commands, pending, stage1, stage2, shared, .. } = self;
+        let batch = merge_queue.consume(wait, MERGE_BATCH_MAX);
+        take_assignments(commands, pending, stage1, stage2);
         for item in batch.items() {
             match item {
-                Item::Run(run) => self.stage2.messages(&run)?,
-                Item::Problem(problem) => self.shared.problem(problem.to_string()),
+                Item::Run(run) => stage2.messages(&run)?,
+                Item::Problem(problem) => shared.problem(problem.to_string()),
             }
         }
         Ok(())
@@ -197,11 +207,13 @@ impl Worker {
             }
             return Ok(());
         }
-        let batch = self.task_queue.consume(WAIT, BATCH_MAX);
+        let Self { task_queue, commands, pending, stage1, stage2, shared, .. } = self;
+        let batch = task_queue.consume(WAIT, BATCH_MAX);
+        take_assignments(commands, pending, stage1, stage2);
         for item in batch.items() {
             match item {
-                Item::Run(run) => self.stage1.records(&run)?,
-                Item::Problem(problem) => self.shared.problem(problem.to_string()),
+                Item::Run(run) => stage1.records(&run)?,
+                Item::Problem(problem) => shared.problem(problem.to_string()),
             }
         }
         Ok(())
@@ -216,6 +228,27 @@ impl Worker {
             reports.paused.remove(&self.at);
         } else {
             reports.paused.insert(self.at, "waiting until the sink confirms what was read".to_owned());
+        }
+    }
+}
+
+/// Takes the assignments that came while a batch was waited for: its records may be theirs.
+///
+/// Only those at the head of the line: what follows a revocation is a later assignment, and a batch in hand may hold
+/// records of the earlier one, which must not reach it. So a revocation waits until the batch is done.
+fn take_assignments(
+    commands: &Receiver<Command>,
+    pending: &mut VecDeque<Command>,
+    stage1: &mut Stage1,
+    stage2: &mut Stage2,
+) {
+    pending.extend(commands.try_iter());
+    loop {
+        match pending.pop_front() {
+            Some(Command::AssignTask(slot)) => stage1.assign(*slot),
+            Some(Command::AssignMerge(slot)) => stage2.assign(*slot),
+            Some(other) => return pending.push_front(other),
+            None => return,
         }
     }
 }
