@@ -302,7 +302,11 @@ impl Panel {
                 "colorMode": "value", "justifyMode": "auto", "textMode": "auto", "orientation": "auto",
             }),
             Kind::Lines | Kind::Stacked => json!({
-                "legend": {"displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": ["lastNotNull", "max"]},
+                // Greatest first: with a line per route, the ones that matter are those on top.
+                "legend": {
+                    "displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": ["lastNotNull", "max"],
+                    "sortBy": "Max", "sortDesc": true,
+                },
                 "tooltip": {"mode": "multi", "sort": "desc"},
             }),
             Kind::Cells => json!({

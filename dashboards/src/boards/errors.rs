@@ -92,7 +92,7 @@ fn by_route() -> Vec<Panel> {
         )
         .query("$tag_route", &per_route(http.ratio("errors", "requests")).per_interval("null"))
         .thresholds(&[(ROUTE_ERROR_RATIO / 5.0, "orange"), (ROUTE_ERROR_RATIO, "red")])
-        .size(24, 9),
+        .size(24, 16),
         Panel::new(
             5,
             Kind::Table,
@@ -115,7 +115,7 @@ fn by_route() -> Vec<Panel> {
         .column_colored("Error ratio", "percentunit")
         .thresholds(&[(ROUTE_ERROR_RATIO / 5.0, "orange"), (ROUTE_ERROR_RATIO, "red")])
         .sorted_by("Error ratio")
-        .size(24, 9),
+        .size(24, 11),
         Panel::new(6, Kind::Lines, "5xx per second by route", "reqps", "Requests that ended in a 5xx ÷ seconds of the interval.")
             .query("$tag_route", &per_route(http.per_second("errors")).per_interval("0")),
         Panel::new(7, Kind::Lines, "4xx per second by route", "reqps", "Requests that ended in a 4xx ÷ seconds of the interval.")

@@ -71,7 +71,7 @@ fn over_time() -> Vec<Panel> {
                 .by(http.tag("route"))
                 .per_interval("0"),
         )
-        .size(24, 9),
+        .size(24, 11),
         Panel::new(6, Kind::Stacked, "Events per second by type", "eps", "Counted events ÷ seconds of the interval.").query(
             "$tag_event_type",
             &events.select(events.per_second("count")).by(events.tag("event_type")).per_interval("0"),
