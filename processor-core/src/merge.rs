@@ -32,9 +32,18 @@ pub struct Merge {
 
 #[derive(Debug, Default)]
 struct MergeWindow {
-    /// By task, with the offset it came at.
-    partials: BTreeMap<u32, (i64, Box<Partial>)>,
+    /// By task.
+    partials: BTreeMap<u32, Held>,
     changed: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    /// The message's offset: a replay has to begin there.
+    offset: i64,
+    /// The task's position when it sent it.
+    position: i64,
+    partial: Box<Partial>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +72,7 @@ pub struct MergeReport {
     pub waits_for: Option<(u32, Option<Timestamp>)>,
     /// The minimum watermark over all tasks.
     pub watermark: Option<Timestamp>,
-    /// Partials for windows that were closed: repetitions after a restart.
+    /// Partials of windows that were closed, or older than the one held: repetitions after a restart.
     pub repeated: u64,
 }
 
@@ -98,14 +107,18 @@ impl Merge {
             return Ok(());
         }
         match message.body {
-            Body::Window { resolution, start, partial } => {
+            Body::Window { resolution, start, position, partial } => {
                 if self.is_closed(resolution, start, self.closed_through) {
                     self.repeated += 1;
                     return Ok(());
                 }
                 let window = self.windows.entry((start, resolution)).or_default();
+                if window.partials.get(&message.task).is_some_and(|held| held.position > position) {
+                    self.repeated += 1;
+                    return Ok(());
+                }
                 window.changed |= !replayed;
-                window.partials.insert(message.task, (offset, partial));
+                window.partials.insert(message.task, Held { offset, position, partial });
             }
             Body::Progress(progress) => {
                 self.expected = self.expected.max(progress.tasks);
@@ -131,7 +144,7 @@ impl Merge {
         for ((start, resolution), window) in self.windows.iter_mut().filter(|(_, window)| window.changed) {
             window.changed = false;
             let mut sum = Partial::default();
-            window.partials.values().for_each(|(_, partial)| sum.absorb(partial));
+            window.partials.values().for_each(|held| sum.absorb(&held.partial));
             sum.points(&mut PointMaker { resolution: *resolution, start: *start, out: &mut out.points });
         }
         out.fresh.append(&mut self.fresh);
@@ -146,8 +159,7 @@ impl Merge {
     /// The commit that holds once everything handed out so far is durable.
     #[must_use]
     pub fn checkpoint(&self) -> MergeCheckpoint {
-        let held =
-            self.windows.values().flat_map(|window| window.partials.values().map(|(offset, _)| *offset));
+        let held = self.windows.values().flat_map(|window| window.partials.values().map(|held| held.offset));
         let next_offset = self.next_offset.max(self.replay_until);
         MergeCheckpoint {
             next_offset,

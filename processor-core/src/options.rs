@@ -138,7 +138,8 @@ impl Options {
     #[must_use]
     pub fn origin(&self, group: &str) -> u64 {
         let inputs: Vec<&str> = self.inputs.iter().map(|input| input.topic.as_str()).collect();
-        let meaning = format!("{group}\n{}\n{}\n{}", inputs.join(","), self.window_size, self.allowed_lateness);
+        let meaning =
+            format!("{group}\n{}\n{}\n{}", inputs.join(","), self.window_size, self.allowed_lateness);
         crate::hash::fingerprint(&meaning)
     }
 

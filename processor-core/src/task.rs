@@ -424,6 +424,11 @@ impl Task {
         }
     }
 
+    /// Grows with every record read, and is the same for the same state.
+    fn position(&self) -> i64 {
+        self.inputs.iter().map(|input| input.next_offset).sum()
+    }
+
     fn is_replaying(&self) -> bool {
         self.inputs.iter().any(|input| input.replay_until != i64::MIN)
     }
@@ -465,11 +470,12 @@ impl Task {
         self.state.watermark = watermark;
         self.state.decide(watermark, &self.options, &mut self.totals);
         let replaying = self.is_replaying();
+        let position = self.position();
         let Self { identity, state, options, .. } = self;
         let State { windows, tables, checkouts, .. } = state;
         windows.close(watermark, tables, |resolution, start, partial| {
             if !replaying {
-                out.partials.push(identity.window(resolution, start, partial));
+                out.partials.push(identity.window(resolution, start, position, partial));
             }
         });
         if watermark - options.window_size >= self.forgotten_at {
@@ -480,10 +486,12 @@ impl Task {
     }
 
     fn emit_resolution(&mut self, resolution: Resolution, out: &mut TaskOutputs) {
+        let position = self.position();
         let Self { identity, state, .. } = self;
         let State { windows, tables, .. } = state;
-        let send =
-            |resolution, start, partial| out.partials.push(identity.window(resolution, start, partial));
+        let send = |resolution, start, partial| {
+            out.partials.push(identity.window(resolution, start, position, partial))
+        };
         match resolution {
             Resolution::Raw => windows.live_raw(tables, send),
             Resolution::Minute | Resolution::Hour => windows.live_rollups(resolution, tables, send),
@@ -534,10 +542,10 @@ impl TaskIdentity {
         Message { origin: self.origin, task: self.partition, body }.encode()
     }
 
-    fn window(&self, resolution: Resolution, start: i64, partial: Partial) -> PartialRecord {
+    fn window(&self, resolution: Resolution, start: i64, position: i64, partial: Partial) -> PartialRecord {
         PartialRecord {
             partition: merge_partition(resolution, start, self.merge_partitions),
-            value: self.message(Body::Window { resolution, start, partial: Box::new(partial) }),
+            value: self.message(Body::Window { resolution, start, position, partial: Box::new(partial) }),
         }
     }
 }

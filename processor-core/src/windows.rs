@@ -116,9 +116,6 @@ impl Windows {
     ) {
         let closed = |start: i64, size: i64| start + size + self.lateness <= watermark;
         let done = self.raw.iter().take_while(|open| closed(open.start, self.size)).count();
-        if done == 0 {
-            return;
-        }
         for open in self.raw.drain(..done) {
             if open.changed {
                 out(Resolution::Raw, open.start, open.state.partial(tables, span(open.start, self.size)));

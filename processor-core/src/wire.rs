@@ -20,8 +20,9 @@ pub(crate) struct Message {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Body {
-    /// The task's full values of a window; replaces what it sent before.
-    Window { resolution: Resolution, start: i64, partial: Box<Partial> },
+    /// The task's full values of a window as of `position`, the sum of its inputs' next offsets. Replaces what it
+    /// sent before, unless that was of a later position: a restarted task begins again at an earlier one.
+    Window { resolution: Resolution, start: i64, position: i64, partial: Box<Partial> },
     /// Sent to every partition of the topic, after the windows it speaks of.
     Progress(Progress),
 }

@@ -1,0 +1,113 @@
+//! Seeded logs of clicks: disordered, repeated, late, broken.
+
+use std::fmt::Write as _;
+
+/// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, the same everywhere.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x1234_5678)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Below `n`.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// One record of a log.
+#[derive(Debug, Clone)]
+pub(crate) struct Logged {
+    pub(crate) timestamp_ms: i64,
+    pub(crate) value: Vec<u8>,
+}
+
+/// One log per partition.
+pub(crate) fn logs(random: &mut Random) -> Vec<Vec<Logged>> {
+    let partitions = 1 + random.below(3);
+    (0..partitions).map(|partition| log(random, partition)).collect()
+}
+
+const START_MS: i64 = 1_755_720_000_000;
+
+fn log(random: &mut Random, partition: u64) -> Vec<Logged> {
+    let mut log: Vec<Logged> = Vec::new();
+    let mut now_ms = START_MS;
+    for number in 0..random.below(400) {
+        now_ms += match random.below(100) {
+            0 => 3_700_000, // more than an hour of silence
+            1..=4 => 30_000 + random.below(300_000) as i64,
+            _ => random.below(1_500) as i64,
+        };
+        if random.chance(4) && !log.is_empty() {
+            // The same bytes again, soon or much later.
+            let back = 1 + random.below(log.len().min(60) as u64) as usize;
+            let mut again = log[log.len() - back].clone();
+            again.timestamp_ms = now_ms;
+            log.push(again);
+            continue;
+        }
+        let behind_ms = match random.below(50) {
+            0 => 60_000 + random.below(200_000) as i64, // too late, or nearly
+            1 => -30_000,                               // a clock that runs ahead
+            2 => -90_000,                               // one that is beyond belief
+            3..=6 => 4_000 + random.below(9_000) as i64,
+            _ => random.below(4_000) as i64,
+        };
+        let value = if random.chance(2) {
+            [&b"{\"user_id\":\"u\""[..], b"[]", b"{}", b""][random.below(4) as usize].to_vec()
+        } else {
+            event(random, partition, number, now_ms - behind_ms).into_bytes()
+        };
+        log.push(Logged { timestamp_ms: now_ms, value });
+    }
+    log
+}
+
+fn event(random: &mut Random, partition: u64, number: u64, time_ms: i64) -> String {
+    let user = random.below(6);
+    let product = random.below(4);
+    let mut event = format!("{{\"user_id\":\"u{partition}-{user}\",\"timestamp\":{time_ms}");
+    if random.chance(80) {
+        let _ = write!(event, ",\"event_id\":\"e{partition}-{number}\"");
+    }
+    let _ = match random.below(10) {
+        0..=4 => {
+            let url = random.below(40);
+            let status = [200, 200, 200, 404, 500, 503][random.below(6) as usize];
+            let latency = random.below(100_000) as f64 / 64.0;
+            write!(
+                event,
+                ",\"url\":\"/p/{url}?x={number}\",\"http_status\":{status},\"latency_ms\":{latency}"
+            )
+        }
+        5..=7 => write!(
+            event,
+            ",\"event_type\":\"product_click\",\"product_id\":\"p{product}\"{}",
+            ["", ",\"campaign_id\":\"c1\"", ",\"campaign_id\":\"c2\""][random.below(3) as usize]
+        ),
+        8 => write!(
+            event,
+            ",\"event_type\":\"checkout\",\"product_id\":\"p{product}\",\"checkout_id\":\"o{partition}-{number}\",\
+             \"amount\":{}.{:02}",
+            random.below(90),
+            random.below(100)
+        ),
+        _ => write!(event, ",\"event_type\":\"search\",\"query\":\"shoes\",\"search_id\":\"s{number}\""),
+    };
+    event.push('}');
+    event
+}
