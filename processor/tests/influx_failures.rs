@@ -126,6 +126,7 @@ fn wrong_settings_are_held_and_named_until_they_are_right() {
         assert_eq!(harness.pause.await_waits(1)[0], HOLD_RETRY);
         let problem = harness.await_status(|status| status.problem.is_some()).problem.unwrap();
         assert!(problem.starts_with(named), "{problem}");
+        assert!(!harness.status().healthy, "one bucket of three is enough");
         assert!(harness.more_acks().is_empty());
         assert_eq!(harness.status().batches_waiting, 1);
         assert!(harness.dead.try_recv().is_err());

@@ -139,6 +139,8 @@ fn an_end_on_a_full_disk_says_what_is_left() {
     files.failures.recv_timeout(PATIENCE).expect("a second attempt");
     let remaining = files.sink.shutdown(Duration::from_millis(50));
     assert_eq!((remaining.batches, remaining.points), (2, 3));
+    let state = files.sink.shared.lock();
+    drop(files.sink.shared.changed.wait_while(state, |state| !state.has_ended).unwrap());
     assert!(files.acks.1.try_recv().is_err());
 }
 
