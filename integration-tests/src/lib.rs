@@ -10,6 +10,7 @@
 //!
 //! Nothing here sleeps to let something happen: [`eventually`] asks until it has happened, or fails with what it saw.
 
+mod browser;
 mod http;
 mod influx;
 mod kafka;
@@ -20,6 +21,7 @@ mod process;
 mod programs;
 mod wait;
 
+pub use browser::Browser;
 pub use http::{Reply, get};
 pub use influx::{Buckets, Influx, Row, Series, Token};
 pub use kafka::{Kafka, Record};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use integration_tests::{Influx, Kafka, Naive, Names, Processor, ProcessorConfig, Producer, Record, Row};
+use serde_json::{Value, json};
 
 /// How many records the producer sends.
 const COUNT: i64 = 200_000;
@@ -55,43 +56,31 @@ fn an_untidy_stream_gives_the_numbers_of_the_contract() {
         "the stream is untidy"
     );
 
+    let told: Value =
+        serde_json::from_str(&std::fs::read_to_string(&truth).expect("the truth file is written"))
+            .expect("the truth file is JSON");
     let buckets = influx.buckets();
     for (bucket, size_s) in [(&buckets.raw, 10), (&buckets.minute, 60), (&buckets.hour, 3_600)] {
-        let points = |measurement: &str| influx.points(bucket, measurement);
-        requests_are_right(&points("http"), &points("http_status"), &points("http_all"), &naive, size_s);
-        latencies_are_right(&points("latency"), &naive, size_s);
-        top_users_are_right(&points("user_top"), &naive, size_s);
-        let events = points("events");
-        assert_same(
-            &format!("events in {bucket}"),
-            &nonzero(events.iter().map(|row| ((time(row), text(row, "event_type")), int(row, "count")))),
-            &naive.events(size_s),
-        );
-        let first_click = points("first_click");
-        let fields = ["checkouts", "attributed", "revenue_cents", "attributed_revenue_cents"];
-        assert_same(
-            &format!("first clicks in {bucket}"),
-            &first_click
-                .iter()
-                .map(|row| (time(row), fields.map(|field| int(row, field))))
-                .filter(|it| it.1 != [0; 4])
-                .collect(),
-            &naive.first_clicks(size_s),
-        );
-        for row in &first_click {
-            assert_eq!(int(row, "attributed") + int(row, "unattributed"), int(row, "checkouts"), "{row:?}");
+        for expected in
+            [Expected::by_the_truth_file(&told, size_s), Expected::by_the_naive_model(&naive, size_s)]
+        {
+            counts_are_right(&influx, bucket, &expected);
         }
+        latencies_are_right(&influx.points(bucket, "latency"), &naive, size_s);
+        top_users_are_right(&influx.points(bucket, "user_top"), &naive, size_s);
         let mut quality: BTreeMap<String, i64> = BTreeMap::new();
-        points("quality")
-            .iter()
-            .for_each(|row| *quality.entry(text(row, "reason")).or_default() += int(row, "count"));
+        for row in influx.points(bucket, "quality") {
+            *quality.entry(text(&row, "reason")).or_default() += int(&row, "count");
+        }
         let (duplicates, late) = (quality.remove("duplicate"), quality.remove("late"));
-        assert_eq!(duplicates, Some(naive.duplicates as i64), "duplicates in {bucket}");
-        assert_eq!(late, Some(naive.late.len() as i64), "late events in {bucket}");
-        assert_eq!(quality, by_reason(&kafka.read_all(&names.dead_letters())), "rejections in {bucket}");
+        assert_eq!(duplicates, told["records"]["duplicates"].as_i64(), "duplicates in {bucket}");
+        assert_eq!(late, told["records"]["late"].as_i64(), "late events in {bucket}");
+        assert_eq!(json!(quality), told["records"]["invalid"], "rejections in {bucket}");
     }
+    let dead_letters = kafka.read_all(&names.dead_letters());
+    assert_eq!(json!(by_reason(&dead_letters)), told["records"]["invalid"]);
 
-    let rejected = set_aside(&records, &kafka.read_all(&names.dead_letters()), &names.topic);
+    let rejected = set_aside(&records, &dead_letters, &names.topic);
     assert_eq!(rejected, naive.rejected, "the dead-letter topic holds the rejected records");
     let late = set_aside(&records, &kafka.read_all(&names.late()), &names.topic);
     assert_eq!(late, naive.late, "the late topic holds the late events");
@@ -140,52 +129,145 @@ fn the_producer_sends_the_disorder_that_it_reports() {
     assert!(said.contains(&expected), "it reports {expected}:\n{said}");
 }
 
-fn requests_are_right(http: &[Row], http_status: &[Row], http_all: &[Row], naive: &Naive, size_s: i64) {
-    let expected = naive.requests(size_s);
+/// What the windows of one length have to hold, by their starts in milliseconds.
+struct Expected {
+    source: String,
+    /// By route, method and status too.
+    requests: BTreeMap<(i64, String, String, u64), i64>,
+    /// Distinct ones; absent where the source does not know.
+    users: Option<BTreeMap<i64, i64>>,
+    events: BTreeMap<(i64, String), i64>,
+    /// Checkouts, attributed ones, revenue and attributed revenue.
+    first_clicks: BTreeMap<i64, [i64; 4]>,
+}
+
+impl Expected {
+    fn by_the_naive_model(naive: &Naive, size_s: i64) -> Self {
+        Self {
+            source: format!("the naive model, {size_s} s"),
+            requests: naive.requests(size_s),
+            users: Some(naive.users(size_s)),
+            events: naive.events(size_s),
+            first_clicks: naive.first_clicks(size_s),
+        }
+    }
+
+    /// The producer's windows of 10 s, added up to windows of `size_s`.
+    fn by_the_truth_file(truth: &Value, size_s: i64) -> Self {
+        let window = |start_ms: i64| start_ms - start_ms.rem_euclid(size_s * 1_000);
+        let int = |value: &Value| value.as_i64().expect("an integer");
+        let word = |value: &Value| value.as_str().expect("a text").to_owned();
+        let mut expected = Self {
+            source: format!("the truth file, {size_s} s"),
+            requests: BTreeMap::new(),
+            users: (size_s == 10).then(BTreeMap::new),
+            events: BTreeMap::new(),
+            first_clicks: BTreeMap::new(),
+        };
+        for part in truth["windows"].as_array().expect("a list of windows") {
+            let start = window(int(&part["start_ms"]));
+            if let Some(users) = &mut expected.users {
+                users.insert(start, int(&part["users"]));
+            }
+            for http in part["http"].as_array().expect("a list of requests") {
+                let status = http["status"].as_u64().expect("a status");
+                let key = (start, word(&http["route"]), word(&http["method"]), status);
+                *expected.requests.entry(key).or_default() += int(&http["requests"]);
+            }
+            for (event_type, count) in part["events"].as_object().expect("counts by type") {
+                *expected.events.entry((start, event_type.clone())).or_default() += int(count);
+            }
+        }
+        for checkout in truth["checkouts"].as_array().expect("a list of checkouts") {
+            let cents = int(&checkout["amount_cents"]);
+            let start = window(int(&checkout["time_us"]).div_euclid(1_000));
+            let [checkouts, attributed, revenue, attributed_revenue] =
+                expected.first_clicks.entry(start).or_default();
+            *checkouts += 1;
+            *revenue += cents;
+            if checkout["attributed"] == true {
+                *attributed += 1;
+                *attributed_revenue += cents;
+            }
+        }
+        expected
+    }
+}
+
+fn counts_are_right(influx: &Influx, bucket: &str, expected: &Expected) {
+    let source = &expected.source;
+    let http = influx.points(bucket, "http");
     let key = |row: &Row| (time(row), text(row, "route"), text(row, "method"), status(row));
     assert_same(
-        &format!("requests per route, method and status ({size_s} s)"),
+        &format!("requests per route, method and status ({source})"),
         &nonzero(http.iter().map(|row| (key(row), int(row, "requests")))),
-        &expected,
+        &expected.requests,
     );
-    for row in http {
+    for row in &http {
         let share = |holds: bool| if holds { int(row, "requests") } else { 0 };
         assert_eq!(int(row, "errors"), share(status(row) >= 500), "{row:?}");
         assert_eq!(int(row, "client_errors"), share((400..500).contains(&status(row))), "{row:?}");
     }
 
     let mut per_status = BTreeMap::new();
-    let mut totals = BTreeMap::new();
-    let mut errors = BTreeMap::new();
-    for ((window, _, _, status), requests) in expected {
-        *per_status.entry((window, status)).or_default() += requests;
-        *totals.entry(window).or_default() += requests;
-        *errors.entry(window).or_default() += if status >= 500 { requests } else { 0 };
+    let mut totals: BTreeMap<i64, [i64; 3]> = BTreeMap::new();
+    for ((window, _, _, status), requests) in &expected.requests {
+        *per_status.entry((*window, *status)).or_default() += requests;
+        let [all, errors, client_errors] = totals.entry(*window).or_default();
+        *all += requests;
+        *errors += if *status >= 500 { *requests } else { 0 };
+        *client_errors += if (400..500).contains(status) { *requests } else { 0 };
     }
+    let http_status = influx.points(bucket, "http_status");
     assert_same(
-        &format!("requests per status ({size_s} s)"),
+        &format!("requests per status ({source})"),
         &nonzero(http_status.iter().map(|row| ((time(row), status(row)), int(row, "requests")))),
         &per_status,
     );
-    for row in http_status {
-        assert_eq!(Some(&int(row, "total")), totals.get(&time(row)), "{row:?}");
+    for row in &http_status {
+        assert_eq!(Some(int(row, "total")), totals.get(&time(row)).map(|[all, ..]| *all), "{row:?}");
     }
+
+    let http_all = influx.points(bucket, "http_all");
+    let fields = ["requests", "errors", "client_errors"];
     assert_same(
-        &format!("requests and users per window ({size_s} s)"),
+        &format!("all requests ({source})"),
         &http_all
             .iter()
-            .map(|row| (time(row), ["requests", "errors", "users"].map(|field| int(row, field))))
-            .filter(|(_, values)| *values != [0; 3])
+            .map(|row| (time(row), fields.map(|field| int(row, field))))
+            .filter(|it| it.1 != [0; 3])
             .collect(),
-        &naive
-            .users(size_s)
-            .into_iter()
-            .map(|(window, users)| (window, [totals[&window], errors[&window], users]))
-            .collect(),
+        &totals,
     );
     for row in http_all.iter().filter(|row| int(row, "requests") > 0) {
         let ratio = int(row, "errors") as f64 / int(row, "requests") as f64;
         assert!((float(row, "error_ratio") - ratio).abs() < 1e-9, "{row:?}");
+    }
+    if let Some(users) = &expected.users {
+        let found = nonzero(http_all.iter().map(|row| (time(row), int(row, "users"))));
+        assert_same(&format!("distinct users ({source})"), &found, users);
+    }
+
+    let events = influx.points(bucket, "events");
+    assert_same(
+        &format!("events ({source})"),
+        &nonzero(events.iter().map(|row| ((time(row), text(row, "event_type")), int(row, "count")))),
+        &expected.events,
+    );
+
+    let first_click = influx.points(bucket, "first_click");
+    let fields = ["checkouts", "attributed", "revenue_cents", "attributed_revenue_cents"];
+    assert_same(
+        &format!("first clicks ({source})"),
+        &first_click
+            .iter()
+            .map(|row| (time(row), fields.map(|field| int(row, field))))
+            .filter(|it| it.1 != [0; 4])
+            .collect(),
+        &expected.first_clicks,
+    );
+    for row in &first_click {
+        assert_eq!(int(row, "attributed") + int(row, "unattributed"), int(row, "checkouts"), "{row:?}");
     }
 }
 
