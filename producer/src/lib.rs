@@ -31,7 +31,7 @@ pub use incidents::{Incident, IncidentKind, Incidents, TOPIC as INCIDENTS_TOPIC,
 pub use invalid::REASONS as INVALID_REASONS;
 pub use profile::{Profile, Shape};
 pub use run::{Options, Output, Progress, Shutdown, Summary, run};
-pub use sender::{Deliveries, KafkaSettings};
+pub use sender::{Deliveries, KafkaSettings, TUNING};
 pub use shoppers::{CAMPAIGNS, CATEGORIES, Effects, Route, ShopperSettings, Shoppers, Written};
 pub use stream::Stream;
 pub use tally::Tally;

@@ -1,5 +1,6 @@
 //! `producer run` and `producer incident`.
 
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -11,7 +12,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    let colour = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(colour).with_target(false).init();
     let shutdown = Shutdown::new();
     if let Err(error) = producer::cli::end_on_signal(&shutdown) {
         eprintln!("error: cannot listen for signals: {error}");

@@ -5,8 +5,8 @@ mod raw;
 
 use std::io::{self, Write};
 
-pub use kafka::KafkaSettings;
 pub(crate) use kafka::{KafkaSender, client};
+pub use kafka::{KafkaSettings, TUNING};
 
 use crate::batch::{Batch, RecordKind};
 

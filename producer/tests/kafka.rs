@@ -152,13 +152,14 @@ fn a_signal_flushes_and_says_what_was_sent() {
 
 #[test]
 fn settings_that_make_no_sense_send_nothing() {
+    type Change = fn(&mut Options);
     let cluster = cluster();
-    let check = |change: fn(&mut Options)| -> Result<Summary, producer::Error> {
+    let check = |change: Change| -> Result<Summary, producer::Error> {
         let mut options = options(&cluster, 100.0, Some(1));
         change(&mut options);
         run(&options, &Shutdown::new(), &Incidents::new(), |_| {})
     };
-    let changes: [(&str, fn(&mut Options)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("--users", |options| options.shoppers.users = 0),
         ("--late", |options| options.disorder.late = 0.95),
         ("--unpaced", |options| (options.paced, options.count) = (false, None)),
