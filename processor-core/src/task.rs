@@ -490,7 +490,7 @@ impl Task {
         let Self { identity, state, .. } = self;
         let State { windows, tables, .. } = state;
         let send = |resolution, start, partial| {
-            out.partials.push(identity.window(resolution, start, position, partial))
+            out.partials.push(identity.window(resolution, start, position, partial));
         };
         match resolution {
             Resolution::Raw => windows.live_raw(tables, send),

@@ -20,8 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use processor_core::{InputOptions, Options};
-
 use crate::kafka::admin::{Admin, TopicSpec};
 use crate::kafka::{
     ClientSettings, Consumer, ConsumerSettings, KafkaError, KafkaOutbox, KafkaProblem, ProducerSettings,
@@ -114,7 +112,7 @@ const MERGE_PARTITIONS_MAX: i32 = 8;
 /// [`RunError`]; what is not committed then is repeated by the next run.
 pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Result<RunSummary, RunError> {
     let started = Instant::now();
-    let core = Arc::new(core_options(settings));
+    let core = Arc::new(settings.options());
     core.validate()?;
     let board = options.board.clone().unwrap_or_default();
     let live = Arc::new(Live::new(settings.windows.size));
@@ -302,34 +300,4 @@ fn topology(
     admin.ensure_topics(&topics, missing, TOPICS_TIMEOUT)?;
     board.update(|status| status.kafka_problem = Some("joining the consumer group".to_owned()));
     Ok(Some(Topology { tasks: tasks as u32, merges: merges as u32 }))
-}
-
-fn core_options(settings: &Settings) -> Options {
-    let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    let windows = &settings.windows;
-    Options {
-        window_size: micros(windows.size),
-        allowed_lateness: micros(windows.allowed_lateness),
-        out_of_orderness: micros(windows.out_of_orderness),
-        max_future_skew: micros(windows.max_future_skew),
-        emit_every: micros(windows.emit_every),
-        idle_after: micros(windows.idle_after),
-        dedup_window: micros(settings.dedup.window),
-        attribution_lookback: micros(settings.attribution.lookback),
-        template_routes: settings.routes.template,
-        routes_max: settings.routes.max,
-        urls_max: settings.urls_max,
-        campaigns_max: settings.campaigns_max,
-        clicks_per_user_max: settings.attribution.clicks_per_user_max,
-        inputs: settings
-            .inputs
-            .iter()
-            .map(|input| InputOptions {
-                topic: input.topic.clone(),
-                default_type: input.event_type.unwrap_or(events::EventType::PageView),
-                fields: input.fields.clone(),
-                max_bytes: input.max_record_bytes,
-            })
-            .collect(),
-    }
 }

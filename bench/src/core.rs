@@ -1,0 +1,135 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use events::{Decoder, DecoderOptions, Timestamp};
+use processor_core::{Checkpoint, Options, Record, ReplayPoint, Task, TaskIdentity, TaskOutputs};
+use producer::{Batch, Disorder, Incidents, Profile, ShopperSettings, Stream};
+
+use crate::process::cpu_seconds;
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How many events
+    #[arg(long, default_value_t = 2_000_000)]
+    events: usize,
+    /// How many users they come from
+    #[arg(long, default_value_t = 20_000)]
+    users: u32,
+    /// Event-time rate: how many events share a window
+    #[arg(long, default_value_t = 10_000.0)]
+    rate: f64,
+    /// Rounds; the median counts
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Only this: `decode` or `task` (for counting instructions with another tool)
+    #[arg(long)]
+    only: Option<String>,
+}
+
+const START_S: i64 = 1_755_720_000;
+/// As many records as a worker takes from librdkafka at once.
+const BATCH: usize = 2_000;
+
+struct Log {
+    bytes: Vec<u8>,
+    /// End of each record in `bytes`.
+    ends: Vec<usize>,
+}
+
+pub(crate) fn run(args: &Args) {
+    let log = log(args);
+    let mean = log.bytes.len() / log.ends.len();
+    println!(
+        "{} events of {mean} bytes from {} users at {} events/s of event time",
+        log.ends.len(),
+        args.users,
+        args.rate
+    );
+    let wanted = |name: &str| args.only.as_deref().is_none_or(|only| only == name);
+    if wanted("decode") {
+        report("decode", args, || decode(&log));
+    }
+    if wanted("task") {
+        report("decode + dedup + windows + first click", args, || task(&log));
+    }
+}
+
+fn report(name: &str, args: &Args, mut round: impl FnMut()) {
+    let mut costs: Vec<f64> = (0..args.rounds)
+        .map(|_| {
+            let before = cpu_seconds();
+            round();
+            (cpu_seconds() - before) * 1e9 / args.events as f64
+        })
+        .collect();
+    costs.sort_by(f64::total_cmp);
+    let median = costs[costs.len() / 2];
+    println!(
+        "{name}: median {median:.0} ns/event (least {:.0}, greatest {:.0}), {:.2} M events per CPU-second",
+        costs[0],
+        costs[costs.len() - 1],
+        1e3 / median
+    );
+}
+
+fn log(args: &Args) -> Log {
+    let shoppers = ShopperSettings { users: args.users, ..ShopperSettings::default() };
+    let profile = Profile::steady(args.rate);
+    let mut stream = Stream::new(&shoppers, Disorder::default(), profile, Incidents::default());
+    let mut log = Log { bytes: Vec::new(), ends: Vec::new() };
+    let mut batch = Batch::new();
+    let mut elapsed = Duration::ZERO;
+    while log.ends.len() < args.events {
+        batch.clear();
+        let left = (args.events - log.ends.len()) as u64;
+        let at = Timestamp::from_secs(START_S).plus_micros(elapsed.as_micros() as i64);
+        stream.tick(at, left, &mut batch);
+        elapsed = stream.elapsed();
+        for record in batch.iter() {
+            log.bytes.extend_from_slice(record.value);
+            log.ends.push(log.bytes.len());
+        }
+    }
+    log
+}
+
+fn records(log: &Log) -> impl Iterator<Item = &[u8]> {
+    let starts = std::iter::once(0).chain(log.ends.iter().copied());
+    starts.zip(&log.ends).map(|(start, end)| &log.bytes[start..*end])
+}
+
+fn decode(log: &Log) {
+    let mut decoder = Decoder::new(&DecoderOptions::default()).expect("the defaults are valid");
+    let accepted = records(log).filter(|record| decoder.decode(Some(record)).is_ok()).count();
+    assert_eq!(accepted, log.ends.len(), "every record of the shoppers is an event");
+}
+
+fn task(log: &Log) {
+    let identity = TaskIdentity { partition: 0, tasks: 1, merge_partitions: 1, origin: 0 };
+    let fresh = ReplayPoint { offset: 0, watermark: i64::MIN };
+    let start = Checkpoint { next_offset: 0, watermark: i64::MIN, replay: fresh };
+    let now = Timestamp::from_secs(START_S);
+    let mut task =
+        Task::new(Arc::new(Options::default()), identity, &[start], now).expect("the defaults are valid");
+    let mut out = TaskOutputs::default();
+    let mut records = (0..).zip(records(log)).map(|(offset, value)| Record {
+        offset,
+        timestamp_ms: (START_S + 86_400 * 365) * 1_000,
+        key: None,
+        value: Some(value),
+    });
+    let mut partials = 0;
+    loop {
+        let before = task.next_offset(0);
+        task.records(0, now, records.by_ref().take(BATCH), &mut out);
+        partials += out.partials.len();
+        out.partials.clear();
+        if task.next_offset(0) == before {
+            break;
+        }
+    }
+    let totals = task.totals();
+    assert_eq!(totals.counted, log.ends.len() as u64, "every event is counted: {totals:?}");
+    assert!(partials > 0, "windows were closed and handed out");
+}
