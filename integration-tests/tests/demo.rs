@@ -39,7 +39,7 @@ fn the_page_shows_numbers_in_a_browser_and_results_are_written_to_files() {
             ("id=\"first\"", "%"),
             ("id=\"urls\"", "<li"),
             ("id=\"users\"", "<li"),
-            ("id=\"events\"", "page_view"),
+            ("id=\"events\"", "page view"),
             ("id=\"equation\"", "duplicate"),
             ("id=\"tasks\"", "running"),
         ]
