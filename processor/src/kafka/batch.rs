@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::{Client, ClientContext};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
@@ -379,6 +380,13 @@ impl<'b> Iterator for Headers<'b> {
         let name = unsafe { CStr::from_ptr(name) };
         Some((name.to_bytes(), bytes(value.cast(), size)))
     }
+}
+
+/// The headers of a message of the crate's own, whose reader panics on a name that is not UTF-8.
+pub(super) fn headers_of<'b>(message: &'b BorrowedMessage<'_>) -> Headers<'b> {
+    // SAFETY: the message is alive and owned by the borrow, and like ours it is read by one thread at a time: its
+    // headers are reached only here.
+    Message { native: unsafe { &*message.ptr() } }.headers()
 }
 
 #[inline]

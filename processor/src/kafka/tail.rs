@@ -7,10 +7,10 @@ use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::Offset;
 
-use super::{ClientSettings, KafkaError, admin, error, log, settings};
+use super::{ClientSettings, KafkaError, admin, batch, error, log, settings};
 
 /// A reader of every partition of one topic: incidents, dead letters. Not for volume.
 pub struct TopicReader {
@@ -42,7 +42,7 @@ pub struct Record {
     pub key: Option<Vec<u8>>,
     /// The value.
     pub payload: Option<Vec<u8>>,
-    /// Headers in their order.
+    /// Headers in their order; what is not UTF-8 in a name is replaced.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
@@ -98,12 +98,11 @@ impl TopicReader {
                 timestamp_ms: message.timestamp().to_millis(),
                 key: message.key().map(<[u8]>::to_vec),
                 payload: message.payload().map(<[u8]>::to_vec),
-                headers: message.headers().map_or_else(Vec::new, |headers| {
-                    headers
-                        .iter()
-                        .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
-                        .collect()
-                }),
+                headers: batch::headers_of(&message)
+                    .map(|(name, value)| {
+                        (String::from_utf8_lossy(name).into_owned(), value.map(<[u8]>::to_vec))
+                    })
+                    .collect(),
             })),
             Some(Err(rdkafka::error::KafkaError::PartitionEOF(partition))) => {
                 let ended =
