@@ -39,7 +39,7 @@ impl Browser {
     /// If the browser fails.
     pub fn screenshot(&self, url: &str, to: &Path) {
         let to = format!("--screenshot={}", to.display());
-        self.run(&[&to, "--window-size=1440,2000", "--hide-scrollbars", "--timeout=8000", url]);
+        self.run(&[&to, "--window-size=1440,2000", "--hide-scrollbars", "--virtual-time-budget=8000", url]);
     }
 
     fn run(&self, arguments: &[&str]) -> Vec<u8> {
