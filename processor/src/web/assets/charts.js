@@ -161,7 +161,8 @@ function draw(figure, view, chart) {
   }
   for (const ms of timeTicks(view, width)) {
     root.append(svg('line', { x1: axes.x(ms), x2: axes.x(ms), y1: HEIGHT - EDGE.bottom, y2: HEIGHT - EDGE.bottom + 4, class: 'axis' }));
-    root.append(svg('text', { x: axes.x(ms), y: HEIGHT - 6, class: 'tick middle' }, format.minute(ms)));
+    const atEdge = axes.x(ms) > width - 18;
+    root.append(svg('text', { x: atEdge ? width - 2 : axes.x(ms), y: HEIGHT - 6, class: `tick ${atEdge ? 'end' : 'middle'}` }, format.minute(ms)));
   }
   drawAnnotations(root, view, axes);
   const plot = svg('g', { class: 'plot' });
@@ -193,16 +194,22 @@ function draw(figure, view, chart) {
 }
 
 function drawAnnotations(root, view, axes) {
-  for (const note of view.annotations) {
-    if (note.end_ms < view.from || note.start_ms > view.to) continue;
+  const right = axes.x(view.to);
+  const shown = view.annotations.filter((note) => note.end_ms >= view.from && note.start_ms <= view.to);
+  let taken = -Infinity;
+  for (const note of shown.sort((a, b) => a.start_ms - b.start_ms)) {
     const from = axes.x(Math.max(view.from, note.start_ms));
     const to = axes.x(Math.min(view.to, Math.max(note.end_ms, note.start_ms)));
     const size = { y: EDGE.top, height: HEIGHT - EDGE.top - EDGE.bottom };
-    root.append(svg('rect', { x: from, width: Math.max(1, to - from), ...size, class: 'note' }));
+    root.append(svg('rect', { x: from, width: Math.max(1, to - from), ...size, class: 'note' }, svg('title', {}, note.text)));
     root.append(svg('line', { x1: from, x2: from, y1: EDGE.top - 4, y2: HEIGHT - EDGE.bottom, class: 'note-edge' }));
-    // Seven pixels a letter: text near the right edge ends there instead of running out of the chart.
-    const nearEnd = from + 3 + note.title.length * 7 > axes.x(view.to);
-    root.append(svg('text', { x: nearEnd ? axes.x(view.to) : from + 3, y: EDGE.top - 6, class: `note-text${nearEnd ? ' end' : ''}` }, note.title));
+    // Seven pixels a letter: text near the right edge ends there instead of running out of the chart, and one that
+    // would run into its neighbour goes a line lower.
+    const width = note.title.length * 7;
+    const x = Math.min(from + 3, right - width);
+    const y = x < taken ? EDGE.top + 9 : EDGE.top - 6;
+    root.append(svg('text', { x, y, class: 'note-text' }, note.title));
+    taken = Math.max(taken, x + width);
   }
 }
 

@@ -11,12 +11,12 @@ export function count(value) {
   return missing(value) ? MISSING : whole.format(value);
 }
 
-/** At most four characters before the unit: 7, 940, 12.3 k, 4.1 M. */
+/** Short: 7, 940, 4,127, 12.3 k, 4.1 M. */
 export function compact(value) {
   if (missing(value)) return MISSING;
   const size = Math.abs(value);
-  for (const [unit, factor] of [['G', 1e9], ['M', 1e6], ['k', 1e3]]) {
-    if (size >= factor * 9.995) return `${digits(value / factor)} ${unit}`;
+  for (const [unit, factor, from] of [['G', 1e9, 0.9995e9], ['M', 1e6, 0.9995e6], ['k', 1e3, 9.995e3]]) {
+    if (size >= from) return `${digits(value / factor)} ${unit}`;
   }
   return size >= 1000 ? whole.format(value) : digits(value);
 }
