@@ -34,6 +34,11 @@ pub enum DemoError {
     /// The page's port.
     #[error("{0}; choose another port with --listen, such as --listen 127.0.0.1:0 for a free one")]
     Page(WebError),
+    /// The folder for the results.
+    #[error(
+        "the folder for the results cannot be written; choose another with --out, or none with --no-files"
+    )]
+    Results(#[source] std::io::Error),
     /// The processor.
     #[error(transparent)]
     Processor(RunError),
@@ -57,6 +62,7 @@ impl From<RunError> for DemoError {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Web(error) => Self::Page(error),
+            RunError::Files(error) => Self::Results(error),
             other => Self::Processor(other),
         }
     }

@@ -89,6 +89,16 @@ fn a_taken_port_names_the_flag_and_the_cure() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_made_names_the_flag() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let below = file.path().join("folder");
+    let output = demo(&["--listen", "127.0.0.1:0", "--out", below.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("--out"), "{said}");
+}
+
+#[test]
 fn wrong_flags_are_refused_with_the_nearest_right_one() {
     let output = demo(&["--ratee", "5"]);
     assert_eq!(output.status.code(), Some(2));
