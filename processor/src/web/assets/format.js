@@ -18,7 +18,7 @@ export function compact(value) {
   for (const [unit, factor, from] of [['G', 1e9, 0.9995e9], ['M', 1e6, 0.9995e6], ['k', 1e3, 9.995e3]]) {
     if (size >= from) return `${digits(value / factor)} ${unit}`;
   }
-  return size >= 1000 ? whole.format(value) : digits(value);
+  return size >= 1000 || Number.isInteger(value) ? whole.format(value) : digits(value);
 }
 
 export function rate(value) {
