@@ -5,6 +5,7 @@
 //! clock: what "now" and the watermark are is an argument of [`Live::snapshot`]. Everything it keeps is bounded, by
 //! the constants below.
 
+mod rows;
 mod snapshot;
 mod window;
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use processor_core::{FieldValue, Point, Resolution, schema};
 
-pub use snapshot::{
+pub use rows::{
     AnnotationRow, CampaignRow, FirstClickTotals, Moment, Recent, RouteRow, Snapshot, TopRow, WindowRow,
 };
 use window::Window;
