@@ -1,164 +1,193 @@
-/// The ids seen lately: answers whether an id was seen at an event time within a span of this one.
+use std::collections::VecDeque;
+
+/// The ids counted lately: answers whether an id was counted at an event time within a span of this one.
 ///
-/// Open addressing with linear probing, 10 bytes a slot: a 64-bit fingerprint and the event time in whole seconds,
-/// modulo 2^16. Ids are dropped as the watermark leaves them behind: each insertion inspects a few slots, so no
-/// pause grows with the table. An id is dropped wrongly as a repeat with a chance of about (live ids) / 2^64 per
-/// event: at 6 million live ids and 10,000 events/s, once in ten years.
+/// Ids are kept in generations of a quarter of the span. Nearly every id is new, and to see that it is, one word per
+/// generation is looked at: a Bloom filter of 21 bits an id or more, whose loads depend on nothing and overlap. Only
+/// where one says "maybe" is the id looked up. When the watermark has left a generation behind, it is dropped whole, so
+/// nothing is swept. About 14 bytes an id.
+///
+/// Within a generation 56 bits of a 64-bit fingerprint tell ids apart: an event is dropped wrongly with a chance of
+/// about 10^-11 at a million ids a generation.
 #[derive(Debug)]
 pub(crate) struct Dedup {
     window_s: i64,
-    fingerprints: Vec<u64>,
-    seconds: Vec<u16>,
-    len: usize,
-    cursor: usize,
-    /// Ids seen before this second are of no use; moves with the watermark. Unset before the first id.
-    floor_s: i64,
+    span_s: i64,
+    /// Those with ids, the earliest first.
+    generations: VecDeque<Generation>,
+    /// Kept for reuse, emptied.
+    spare: Option<Generation>,
 }
 
-const MIN_SLOTS: usize = 1024;
-/// Slots looked at per insertion to drop expired ids: a whole pass every `slots / 8` insertions.
-const SWEEP_SLOTS: usize = 8;
-/// Beyond this jump of the watermark every id is expired and 16-bit seconds would become ambiguous.
-const JUMP_S: i64 = 1 << 14;
-const UNSET: i64 = i64::MIN;
+/// Generations per span; a span beyond 17 minutes has more of them, see below.
+const GENERATIONS: i64 = 4;
+/// Seconds within a generation are kept in 8 bits.
+const SPAN_MAX_S: i64 = 255;
 
 impl Dedup {
-    /// `window` in microseconds, at most 2^13 s (checked by `Options::validate`).
+    /// `window` in microseconds.
     pub(crate) fn new(window: i64) -> Self {
-        Self {
-            window_s: window / 1_000_000,
-            fingerprints: vec![0; MIN_SLOTS],
-            seconds: vec![0; MIN_SLOTS],
-            len: 0,
-            cursor: 0,
-            floor_s: UNSET,
-        }
+        let window_s = window / 1_000_000;
+        let span_s = (window_s / GENERATIONS).clamp(1, SPAN_MAX_S);
+        Self { window_s, span_s, generations: VecDeque::new(), spare: None }
     }
 
-    /// Whether `fingerprint` was seen within the window of `time` (microseconds, compared in whole seconds);
+    /// Whether `fingerprint` was counted within the window of `time` (microseconds, compared in whole seconds);
     /// where it was not, it is now.
     #[inline]
     pub(crate) fn is_repeat(&mut self, fingerprint: u64, time: i64) -> bool {
-        let fingerprint = fingerprint.max(1); // 0 marks a free slot
         let second = time.div_euclid(1_000_000);
-        if self.floor_s == UNSET {
-            self.floor_s = second - self.window_s;
+        let number = second.div_euclid(self.span_s);
+        let bits = Bits::of(fingerprint);
+        // No early exit: nearly always all answer no, and then their loads overlap.
+        let mut maybe = false;
+        for generation in &self.generations {
+            maybe |= generation.may_hold(&bits);
         }
-        let mut at = self.home(fingerprint);
-        loop {
-            let found = self.fingerprints[at];
-            if found == 0 {
-                break;
-            }
-            if found == fingerprint {
-                if (self.full_second(at) - second).abs() <= self.window_s {
-                    return true;
-                }
-                // The same id much earlier or later: it starts anew.
-                self.seconds[at] = second as u16;
-                return false;
-            }
-            at += 1;
-            if at == self.fingerprints.len() {
-                at = 0;
-            }
+        if maybe && self.find(fingerprint, &bits, second) {
+            return true;
         }
-        self.fingerprints[at] = fingerprint;
-        self.seconds[at] = second as u16;
-        self.len += 1;
-        self.sweep(SWEEP_SLOTS);
-        if self.len * 5 >= self.fingerprints.len() * 4 {
-            self.resize(self.fingerprints.len() / 4 * 5);
-        }
+        let within = (second - number * self.span_s) as u8;
+        self.generation(number).insert(fingerprint, &bits, within);
         false
     }
 
     /// Tells that no event earlier than `time` will be asked about any more.
     pub(crate) fn expire_before(&mut self, time: i64) {
         let floor_s = time.div_euclid(1_000_000) - self.window_s;
-        if floor_s <= self.floor_s {
-            return;
-        }
-        if self.floor_s != UNSET && floor_s - self.floor_s > JUMP_S {
-            *self = Self { floor_s, ..Self::new(self.window_s * 1_000_000) };
-            return;
-        }
-        self.floor_s = floor_s;
-        if self.len * 8 < self.fingerprints.len() && self.fingerprints.len() > MIN_SLOTS {
-            self.resize((self.len * 2).max(MIN_SLOTS));
+        let span_s = self.span_s;
+        while self.generations.front().is_some_and(|of| (of.number + 1) * span_s <= floor_s) {
+            let mut gone = self.generations.pop_front().expect("it has a front");
+            gone.clear();
+            self.spare = Some(gone);
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.generations.iter().map(|generation| generation.len).sum()
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.fingerprints.capacity() * 10
-    }
-
-    #[inline]
-    fn home(&self, fingerprint: u64) -> usize {
-        // The high half of the product: even over any table length, and no division.
-        ((u128::from(fingerprint) * self.fingerprints.len() as u128) >> 64) as usize
-    }
-
-    /// The whole second of a slot: the one nearest to the floor that has these low 16 bits.
-    #[inline]
-    fn full_second(&self, at: usize) -> i64 {
-        self.floor_s + i64::from(self.seconds[at].wrapping_sub(self.floor_s as u16) as i16)
-    }
-
-    fn sweep(&mut self, slots: usize) {
-        for _ in 0..slots {
-            if self.cursor >= self.fingerprints.len() {
-                self.cursor = 0;
-            }
-            if self.fingerprints[self.cursor] != 0 && self.full_second(self.cursor) < self.floor_s {
-                self.remove(self.cursor); // what moves up is looked at next
-            } else {
-                self.cursor += 1;
-            }
-        }
-    }
-
-    /// Frees a slot and moves later entries of the same run up, so that probing needs no tombstones.
-    fn remove(&mut self, mut hole: usize) {
-        let slots = self.fingerprints.len();
-        let mut at = hole;
-        loop {
-            at = (at + 1) % slots;
-            let found = self.fingerprints[at];
-            if found == 0 {
-                break;
-            }
-            let distance = (at + slots - self.home(found)) % slots;
-            if distance >= (at + slots - hole) % slots {
-                self.fingerprints[hole] = found;
-                self.seconds[hole] = self.seconds[at];
-                hole = at;
-            }
-        }
-        self.fingerprints[hole] = 0;
-        self.len -= 1;
+        let bucket = |bucket: &Vec<u64>| bucket.capacity() * 8 + size_of::<Vec<u64>>();
+        let of = |of: &Generation| of.filter.capacity() * 8 + of.buckets.iter().map(bucket).sum::<usize>();
+        self.generations.iter().map(of).sum()
     }
 
     #[cold]
-    fn resize(&mut self, slots: usize) {
-        let fingerprints = std::mem::replace(&mut self.fingerprints, vec![0; slots]);
-        let seconds = std::mem::replace(&mut self.seconds, vec![0; slots]);
-        self.cursor = 0;
-        for (fingerprint, second) in fingerprints.into_iter().zip(seconds) {
-            if fingerprint != 0 {
-                let mut at = self.home(fingerprint);
-                while self.fingerprints[at] != 0 {
-                    at = (at + 1) % slots;
-                }
-                self.fingerprints[at] = fingerprint;
-                self.seconds[at] = second;
-            }
+    fn find(&self, fingerprint: u64, bits: &Bits, second: i64) -> bool {
+        self.generations.iter().filter(|generation| generation.may_hold(bits)).any(|generation| {
+            let start = generation.number * self.span_s;
+            let mut seconds = generation.seconds_of(fingerprint);
+            seconds.any(|within| (start + i64::from(within) - second).abs() <= self.window_s)
+        })
+    }
+
+    /// The generation of this number, made if need be: nearly always the last.
+    #[inline]
+    fn generation(&mut self, number: i64) -> &mut Generation {
+        let last = self.generations.len().wrapping_sub(1);
+        let at = match self.generations.get(last) {
+            Some(of) if of.number == number => last,
+            _ => self.open(number),
+        };
+        &mut self.generations[at]
+    }
+
+    #[cold]
+    fn open(&mut self, number: i64) -> usize {
+        let at = self.generations.partition_point(|of| of.number < number);
+        if self.generations.get(at).is_none_or(|of| of.number != number) {
+            let made = self.spare.take().unwrap_or_default();
+            self.generations.insert(at, Generation { number, ..made });
+        }
+        at
+    }
+}
+
+/// Four bits in one word of a filter, none of them from the low 8 bits, which an entry does not keep.
+struct Bits {
+    word: u64,
+    mask: u64,
+}
+
+impl Bits {
+    #[inline]
+    fn of(fingerprint: u64) -> Self {
+        let bit = |shift: u32| 1_u64 << ((fingerprint >> shift) & 63);
+        Self { word: fingerprint >> 32, mask: bit(8) | bit(14) | bit(20) | bit(26) }
+    }
+}
+
+/// The ids of one stretch of event time.
+#[derive(Debug, Default)]
+struct Generation {
+    /// Its first second over the span.
+    number: i64,
+    filter: Vec<u64>,
+    /// Fingerprints by their high bits (low 8 bits replaced by the second within the generation). Appending touches
+    /// the end of one bucket and decides nothing, so it never waits for memory as probing a table would.
+    buckets: Vec<Vec<u64>>,
+    len: usize,
+}
+
+const FILTER_MIN: usize = 64;
+const BUCKET_BITS: u32 = 10;
+const SECOND_BITS: u64 = 0xFF;
+
+impl Generation {
+    #[inline]
+    fn may_hold(&self, bits: &Bits) -> bool {
+        // Filter lengths are powers of two; an empty one has no word, so nothing.
+        match self.filter.get(bits.word as usize & self.filter.len().wrapping_sub(1)) {
+            Some(word) => word & bits.mask == bits.mask,
+            None => false,
         }
     }
+
+    /// The seconds, within this generation, at which the id was counted.
+    fn seconds_of(&self, fingerprint: u64) -> impl Iterator<Item = u8> + '_ {
+        let wanted = fingerprint | SECOND_BITS;
+        let bucket = self.buckets.get(bucket_of(fingerprint)).map_or(&[][..], Vec::as_slice);
+        bucket
+            .iter()
+            .filter(move |found| **found | SECOND_BITS == wanted)
+            .map(|found| (found & SECOND_BITS) as u8)
+    }
+
+    #[inline]
+    fn insert(&mut self, fingerprint: u64, bits: &Bits, second: u8) {
+        // Three ids to a word at most: 21 bits an id.
+        if self.len >= self.filter.len() * 3 {
+            self.grow();
+        }
+        let word = bits.word as usize & (self.filter.len() - 1);
+        self.filter[word] |= bits.mask;
+        self.buckets[bucket_of(fingerprint)].push(fingerprint & !SECOND_BITS | u64::from(second));
+        self.len += 1;
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.buckets.resize_with(1 << BUCKET_BITS, Vec::new);
+        let words = (self.filter.len() * 2).max(FILTER_MIN);
+        self.filter.clear();
+        self.filter.resize(words, 0);
+        for entry in self.buckets.iter().flatten() {
+            let bits = Bits::of(*entry);
+            self.filter[bits.word as usize & (words - 1)] |= bits.mask;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.filter.fill(0);
+        self.buckets.iter_mut().for_each(Vec::clear);
+        self.len = 0;
+    }
+}
+
+#[inline]
+fn bucket_of(fingerprint: u64) -> usize {
+    (fingerprint >> (64 - BUCKET_BITS)) as usize
 }
 
 #[cfg(test)]
@@ -171,61 +200,67 @@ mod tests {
 
     const S: i64 = 1_000_000;
 
+    fn mixed(id: u64) -> u64 {
+        id.wrapping_add(1)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(29)
+            .wrapping_mul(0xBF58_476D_1CE4_E5B9)
+    }
+
     #[test]
     fn a_repeat_counts_within_the_window_only() {
         let mut dedup = Dedup::new(600 * S);
         let start = 1_755_720_654 * S;
-        assert!(!dedup.is_repeat(9, start));
-        assert!(dedup.is_repeat(9, start + 600 * S));
-        assert!(dedup.is_repeat(9, start - 600 * S));
-        assert!(!dedup.is_repeat(9, start + 601 * S));
-        assert!(dedup.is_repeat(9, start + 601 * S));
+        assert!(!dedup.is_repeat(mixed(9), start));
+        assert!(dedup.is_repeat(mixed(9), start + 600 * S));
+        assert!(dedup.is_repeat(mixed(9), start - 600 * S));
+        assert!(!dedup.is_repeat(mixed(9), start + 601 * S));
+        assert!(dedup.is_repeat(mixed(9), start + 601 * S));
     }
 
     #[test]
-    fn the_table_stays_bounded_as_time_passes() {
+    fn memory_is_bounded_by_the_ids_of_the_window() {
         let mut dedup = Dedup::new(60 * S);
-        let mut x = 1u64;
-        for i in 0..2_000_000i64 {
+        for i in 0..2_000_000 {
             let time = 1_700_000_000 * S + i * S / 1_000; // a thousand ids a second
-            x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            dedup.is_repeat(x, time);
+            dedup.is_repeat(mixed(i as u64), time);
             if i % 1_000 == 0 {
                 dedup.expire_before(time - 5 * S);
             }
         }
-        assert!(dedup.len() < 100_000, "{} ids kept for 65,000 live ones", dedup.len());
-        assert!(dedup.bytes() < 2_000_000, "{} bytes", dedup.bytes());
+        assert!(dedup.len() < 80_000, "{} ids kept for 65,000 live ones", dedup.len());
+        assert!(dedup.bytes() < 3_000_000, "{} bytes", dedup.bytes());
     }
 
     #[test]
-    fn a_jump_of_days_forgets_everything_and_still_finds_repeats() {
+    fn a_gap_of_years_costs_nothing_and_repeats_are_still_found() {
         let mut dedup = Dedup::new(600 * S);
         let start = 1_755_720_654 * S;
-        dedup.expire_before(start);
-        assert!(!dedup.is_repeat(5, start));
-        let later = start + 40 * 86_400 * S;
+        let later = start + 3 * 365 * 86_400 * S;
+        assert!(!dedup.is_repeat(mixed(5), start));
+        assert!(!dedup.is_repeat(mixed(5), later));
+        assert!(dedup.is_repeat(mixed(5), later + S));
+        assert!(dedup.generations.len() <= 2);
         dedup.expire_before(later);
-        assert!(!dedup.is_repeat(5, later));
-        assert!(dedup.is_repeat(5, later + S));
+        assert_eq!(dedup.len(), 1);
     }
 
     proptest! {
         #[test]
         fn answers_equal_a_plain_map(ids in prop::collection::vec((1u64..300, 0i64..4_000), 1..3_000)) {
             let mut dedup = Dedup::new(60 * S);
-            let mut plain: BTreeMap<u64, i64> = BTreeMap::new();
+            let mut plain: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
             let mut newest = 0;
             for (id, step) in ids {
                 newest = newest.max(step);
                 let second = 1_700_000_000 + newest - step.min(5);
                 dedup.expire_before((1_700_000_000 + newest - 10) * S);
-                let fingerprint = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                let expected = plain.get(&id).is_some_and(|&first| (second - first).abs() <= 60);
+                let counted = plain.entry(id).or_default();
+                let expected = counted.iter().any(|at| (second - at).abs() <= 60);
                 if !expected {
-                    plain.insert(id, second);
+                    counted.push(second);
                 }
-                prop_assert_eq!(dedup.is_repeat(fingerprint, second * S), expected);
+                prop_assert_eq!(dedup.is_repeat(mixed(id), second * S), expected);
             }
         }
     }

@@ -119,8 +119,7 @@ impl Options {
             ("max_future_skew", self.max_future_skew),
             ("emit_every", self.emit_every),
             ("idle_after", self.idle_after),
-            // Stored as 16-bit seconds, see `dedup`.
-            ("dedup_window", self.dedup_window * 6),
+            ("dedup_window", self.dedup_window),
             ("attribution_lookback", self.attribution_lookback),
         ];
         if let Some((name, _)) = spans.iter().find(|(_, span)| !(0..=24 * HOUR).contains(span)) {

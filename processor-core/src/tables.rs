@@ -85,9 +85,7 @@ impl Tables {
             self.urls.value_mut(url).0 = route;
             return (url, route);
         }
-        let route = self.urls.value(url).0;
-        self.routes.touch(route, time);
-        (url, route)
+        (url, self.urls.value(url).0)
     }
 
     #[cold]
@@ -119,9 +117,18 @@ impl Tables {
         self.users.sweep(part(self.users.len()), horizon, |kept| *clicks -= kept.drop_before(clicks_before));
         self.products.sweep(part(self.products.len()), horizon, |()| ());
         self.urls.sweep(usize::MAX, horizon, |_| ());
+        // Finding a URL does not mark its route, so routes in use are those of the URLs that are left.
+        self.mark_routes(watermark);
         self.series.forget(horizon);
         self.routes.sweep(usize::MAX, horizon, |()| ());
         self.campaigns.sweep(usize::MAX, horizon, |()| ());
+    }
+
+    fn mark_routes(&mut self, watermark: i64) {
+        let used: std::collections::BTreeSet<u32> = self.urls.values().map(|of| of.0).collect();
+        for route in used {
+            self.routes.touch(route, watermark);
+        }
     }
 
     /// Estimated bytes held.

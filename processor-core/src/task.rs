@@ -218,7 +218,7 @@ impl Task {
             watermark: NOT_BEGUN,
             windows: Windows::new(&options),
             reorder: ReorderBuffer::default(),
-            checkouts: Dedup::new(options.attribution_lookback.min(2 * HOUR)),
+            checkouts: Dedup::new(options.attribution_lookback),
             tables: Tables::new(&options),
         };
         Ok(Self {

@@ -88,7 +88,7 @@ fn read(
 ) -> Vec<Accepted> {
     let mut decoder = Decoder::new(&DecoderOptions::default()).expect("the defaults are valid");
     let mut greatest: Option<i64> = None;
-    let mut ids: BTreeMap<String, i64> = BTreeMap::new();
+    let mut ids: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     let mut checkout_ids = BTreeSet::new();
     let mut accepted = Vec::new();
     for (offset, record) in (0..).zip(log) {
@@ -114,13 +114,13 @@ fn read(
             continue;
         }
         if let Some(id) = event.event_id {
-            let first = ids.get(id).copied();
-            if first.is_some_and(|first| (time / SECOND - first / SECOND).abs() <= 600) {
+            let counted = ids.entry(id.to_owned()).or_default();
+            if counted.iter().any(|at| (time / SECOND - at / SECOND).abs() <= 600) {
                 uncounted.push((time, "duplicate"));
                 expected.duplicates += 1;
                 continue;
             }
-            ids.insert(id.to_owned(), time);
+            counted.push(time);
         }
         // Ids are unique in these logs, so a checkout seen before is the same bytes again.
         let usable = time >= watermark;
