@@ -42,9 +42,22 @@ for installer in "${installers[@]}"; do
     }
 done
 
+# await COMMAND…: in a group of its own, as above.
+await() {
+    "$@" </dev/null &
+    jobs_started+=("$!")
+    wait "$!"
+}
+
+code=0
+if [ $# -eq 0 ]; then
+    # The processor's own tests of its Kafka and InfluxDB clients, on the real ones.
+    await cargo run --quiet -p integration-tests --bin with-services -- \
+        cargo test -p processor --no-fail-fast --test kafka --test influx_real -- --ignored --test-threads=1 || code=$?
+fi
+
 # One test at a time: each has its own servers, and the machine may have two cores.
 arguments=("$@")
 case " $* " in *" -- "*) ;; *) arguments+=(--) ;; esac
-cargo test -p integration-tests --no-fail-fast "${arguments[@]}" --test-threads=1 </dev/null &
-jobs_started+=("$!")
-wait "$!"
+await cargo test -p integration-tests --no-fail-fast "${arguments[@]}" --test-threads=1 || code=$?
+exit "$code"
