@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 /// where one says "maybe" is the id looked up. When the watermark has left a generation behind, it is dropped whole, so
 /// nothing is swept. About 14 bytes an id.
 ///
-/// Within a generation 56 bits of a 64-bit fingerprint tell ids apart: an event is dropped wrongly with a chance of
-/// about 10^-11 at a million ids a generation.
+/// Ids are told apart by 64-bit fingerprints: an event is dropped wrongly with a chance of (live ids) / 2^64. At 6
+/// million live ids and 10,000 events/s that is once in ten years.
 #[derive(Debug)]
 pub(crate) struct Dedup {
     window_s: i64,
@@ -68,7 +68,7 @@ impl Dedup {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let bucket = |bucket: &Vec<u64>| bucket.capacity() * 8 + size_of::<Vec<u64>>();
+        let bucket = |of: &Bucket| of.fingerprints.capacity() * 9 + size_of::<Bucket>();
         let of = |of: &Generation| of.filter.capacity() * 8 + of.buckets.iter().map(bucket).sum::<usize>();
         self.generations.iter().map(of).sum()
     }
@@ -104,7 +104,7 @@ impl Dedup {
     }
 }
 
-/// Four bits in one word of a filter, none of them from the low 8 bits, which an entry does not keep.
+/// Four bits in one word of a filter.
 struct Bits {
     word: u64,
     mask: u64,
@@ -124,15 +124,21 @@ struct Generation {
     /// Its first second over the span.
     number: i64,
     filter: Vec<u64>,
-    /// Fingerprints by their high bits (low 8 bits replaced by the second within the generation). Appending touches
-    /// the end of one bucket and decides nothing, so it never waits for memory as probing a table would.
-    buckets: Vec<Vec<u64>>,
+    /// By the high bits of the fingerprint. Appending touches the end of one bucket and decides nothing, so it never
+    /// waits for memory as probing a table would.
+    buckets: Vec<Bucket>,
     len: usize,
+}
+
+#[derive(Debug, Default)]
+struct Bucket {
+    fingerprints: Vec<u64>,
+    /// The second within the generation at which each was counted.
+    seconds: Vec<u8>,
 }
 
 const FILTER_MIN: usize = 64;
 const BUCKET_BITS: u32 = 10;
-const SECOND_BITS: u64 = 0xFF;
 
 impl Generation {
     #[inline]
@@ -146,12 +152,9 @@ impl Generation {
 
     /// The seconds, within this generation, at which the id was counted.
     fn seconds_of(&self, fingerprint: u64) -> impl Iterator<Item = u8> + '_ {
-        let wanted = fingerprint | SECOND_BITS;
-        let bucket = self.buckets.get(bucket_of(fingerprint)).map_or(&[][..], Vec::as_slice);
-        bucket
-            .iter()
-            .filter(move |found| **found | SECOND_BITS == wanted)
-            .map(|found| (found & SECOND_BITS) as u8)
+        let bucket = &self.buckets[bucket_of(fingerprint)]; // there are buckets where the filter may hold it
+        let found = bucket.fingerprints.iter().zip(&bucket.seconds);
+        found.filter(move |(found, _)| **found == fingerprint).map(|(_, second)| *second)
     }
 
     #[inline]
@@ -162,25 +165,30 @@ impl Generation {
         }
         let word = bits.word as usize & (self.filter.len() - 1);
         self.filter[word] |= bits.mask;
-        self.buckets[bucket_of(fingerprint)].push(fingerprint & !SECOND_BITS | u64::from(second));
+        let bucket = &mut self.buckets[bucket_of(fingerprint)];
+        bucket.fingerprints.push(fingerprint);
+        bucket.seconds.push(second);
         self.len += 1;
     }
 
     #[cold]
     fn grow(&mut self) {
-        self.buckets.resize_with(1 << BUCKET_BITS, Vec::new);
+        self.buckets.resize_with(1 << BUCKET_BITS, Bucket::default);
         let words = (self.filter.len() * 2).max(FILTER_MIN);
         self.filter.clear();
         self.filter.resize(words, 0);
-        for entry in self.buckets.iter().flatten() {
-            let bits = Bits::of(*entry);
+        for fingerprint in self.buckets.iter().flat_map(|bucket| &bucket.fingerprints) {
+            let bits = Bits::of(*fingerprint);
             self.filter[bits.word as usize & (words - 1)] |= bits.mask;
         }
     }
 
     fn clear(&mut self) {
         self.filter.fill(0);
-        self.buckets.iter_mut().for_each(Vec::clear);
+        for bucket in &mut self.buckets {
+            bucket.fingerprints.clear();
+            bucket.seconds.clear();
+        }
         self.len = 0;
     }
 }

@@ -4,8 +4,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-/// Identity of a text: equal hashes are taken as equal texts. At a million live texts the chance that any two
-/// differ and collide is about 10^-27.
+/// Identity of a text: equal hashes are taken as equal texts. An `Interner` compares 64 bits and finds their place by
+/// the others, so among a million live texts a new one is taken for another with a chance below 10^-13.
 #[inline]
 pub(crate) fn identity(text: &str) -> u128 {
     xxh3_128(text.as_bytes())

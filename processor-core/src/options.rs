@@ -147,6 +147,12 @@ impl Options {
         HOUR + self.lookback()
     }
 
+    /// How much event time a restart may have to read again: an open hour, or what keyed state looks back.
+    #[must_use]
+    pub fn replay_span(&self) -> i64 {
+        HOUR + self.lookback()
+    }
+
     /// How far behind the watermark events may still matter to open state, in microseconds: what a restart reads again.
     #[must_use]
     pub fn lookback(&self) -> i64 {

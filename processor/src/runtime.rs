@@ -150,7 +150,8 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
             client,
             group_id: settings.kafka.group_id.clone(),
             group_instance_id: settings.kafka.instance_id.clone(),
-            workers,
+            // Each worker has a queue for records and one for partials.
+            workers: 2 * workers,
             prefetch_bytes: ConsumerSettings::PREFETCH_BYTES.min(settings.memory.budget as usize / 8),
         },
         &topics,
@@ -296,6 +297,9 @@ fn topology(
     ];
     for input in &settings.inputs {
         topics.extend([TopicSpec::dead_letters(&input.topic), TopicSpec::late(&input.topic)]);
+    }
+    if settings.influxdb.is_some() {
+        topics.push(TopicSpec::dead_points(sinks::DEAD_POINTS_TOPIC));
     }
     admin.ensure_topics(&topics, missing, TOPICS_TIMEOUT)?;
     board.update(|status| status.kafka_problem = Some("joining the consumer group".to_owned()));

@@ -48,6 +48,11 @@ impl TopicSpec {
         Self::copies(format!("{input}.dlq"))
     }
 
+    /// Where points go that InfluxDB refuses for good.
+    pub fn dead_points(name: &str) -> Self {
+        Self::copies(name.to_owned())
+    }
+
     /// Where records of `input` go that come too late.
     pub fn late(input: &str) -> Self {
         Self::copies(format!("{input}.late"))

@@ -53,11 +53,12 @@ pub struct ProducerSettings {
 }
 
 impl ProducerSettings {
-    /// Defaults for a client: two minutes for delivery, 64 MiB of queue, 30 s of waiting for room.
+    /// Defaults for a client: a day for delivery, so that Kafka may be away and come back; 64 MiB of queue; 30 s of
+    /// waiting for room.
     pub fn new(client: ClientSettings) -> Self {
         Self {
             client,
-            delivery_timeout: Duration::from_secs(120),
+            delivery_timeout: Duration::from_secs(86_400),
             queue_bytes: 64 << 20,
             queue_wait: Duration::from_secs(30),
         }

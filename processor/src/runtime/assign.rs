@@ -108,7 +108,15 @@ impl Coordinator {
             origin: shared.origin,
         };
         let task = Task::new(Arc::clone(&shared.core), identity, &starts, now())?;
-        tracing::info!(partition, ?starts, "task assigned");
+        for (input, start) in shared.core.inputs.iter().zip(&starts) {
+            tracing::info!(
+                partition,
+                topic = %input.topic,
+                committed = start.next_offset,
+                replay_from = start.replay.offset,
+                "task assigned"
+            );
+        }
         Ok(TaskSlot::new(partition, task, starts, ends))
     }
 }
@@ -129,7 +137,12 @@ impl Assignments for Coordinator {
                     Some(_) => StartAt::Offset(checkpoint.replay_offset),
                     None => StartAt::Beginning,
                 };
-                tracing::info!(partition = partition.partition, ?checkpoint, "merge assigned");
+                tracing::info!(
+                    partition = partition.partition,
+                    committed = checkpoint.next_offset,
+                    replay_from = checkpoint.replay_offset,
+                    "merge assigned"
+                );
                 let merge = Merge::new(Arc::clone(&shared.core), shared.origin, &checkpoint);
                 worker.send(Command::AssignMerge(Box::new(MergeSlot::new(partition.partition, merge))));
                 starts.push(Start { at, queue: worker.merge_queue });

@@ -1,6 +1,6 @@
 //! The status: composed from what the workers said, shown on the page, written as the measurement `pipeline`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -32,7 +32,8 @@ pub(super) struct Reporter {
     status_at: Instant,
     foreign_at: Instant,
     pipeline_at: Option<Instant>,
-    rate_from: (Instant, u64),
+    /// Records consumed at the moments of the last seconds, the oldest first.
+    consumed: VecDeque<(Instant, u64)>,
 }
 
 impl Reporter {
@@ -44,7 +45,7 @@ impl Reporter {
             status_at: now,
             foreign_at: now,
             pipeline_at: None,
-            rate_from: (now, 0),
+            consumed: VecDeque::from([(now, 0)]),
         }
     }
 
@@ -84,14 +85,14 @@ impl Reporter {
     }
 
     fn rate(&mut self) {
-        let (since, before) = self.rate_from;
         let consumed = self.shared.reports().totals.consumed;
-        let elapsed = since.elapsed().max(Duration::from_millis(1));
-        let rate = consumed.saturating_sub(before) as f64 / elapsed.as_secs_f64();
-        self.shared.board.update(|status| status.rate = rate);
-        if elapsed >= RATE_SPAN {
-            self.rate_from = (Instant::now(), consumed);
+        self.consumed.push_back((Instant::now(), consumed));
+        while self.consumed.get(1).is_some_and(|(at, _)| at.elapsed() >= RATE_SPAN) {
+            self.consumed.pop_front();
         }
+        let (since, before) = self.consumed[0];
+        let rate = consumed.saturating_sub(before) as f64 / since.elapsed().as_secs_f64().max(0.001);
+        self.shared.board.update(|status| status.rate = rate);
     }
 }
 

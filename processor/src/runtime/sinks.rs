@@ -1,7 +1,7 @@
 //! The sinks that the settings name, as one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use super::RunError;
@@ -12,7 +12,9 @@ use crate::settings::Settings;
 use crate::sink::{Ack, PointBatch, PointSink, SinkStatus};
 
 /// Where points go that InfluxDB refuses for good, as line protocol, with bucket and reason as headers.
-const DEAD_POINTS_TOPIC: &str = "clickpulse.points.dlq";
+pub(super) const DEAD_POINTS_TOPIC: &str = "clickpulse.points.dlq";
+/// How long keeping such a point may take before it is written to the log instead.
+const KEEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Every configured sink; none is fine (the page shows the numbers all the same).
 pub(super) struct Sinks {
@@ -24,14 +26,7 @@ pub(super) struct Sinks {
 pub(super) fn start(settings: &Settings, outbox: &Arc<KafkaOutbox>) -> Result<Sinks, RunError> {
     let influx = match &settings.influxdb {
         Some(influx) => {
-            let config = InfluxConfig {
-                url: influx.url.clone(),
-                org: influx.org.clone(),
-                token: influx.token.expose().to_owned(),
-                bucket: influx.bucket.clone(),
-                rollup_1m: influx.rollup_1m.clone(),
-                rollup_1h: influx.rollup_1h.clone(),
-            };
+            let config = InfluxConfig::from(influx);
             let outbox = Arc::clone(outbox);
             Some(InfluxSink::start(&config, Arc::new(move |line| dead_point(&outbox, &line)))?)
         }
@@ -47,9 +42,13 @@ pub(super) fn start(settings: &Settings, outbox: &Arc<KafkaOutbox>) -> Result<Si
     Ok(Sinks { influx, files })
 }
 
+/// Keeps a refused point; returns once Kafka has it, as its batch is confirmed then.
 fn dead_point(outbox: &KafkaOutbox, dead: &DeadLine) {
     tracing::error!(bucket = %dead.bucket, reason = %dead.reason, "a point was refused for good");
-    let acks = EpochAcks::new(|| ());
+    let (answered, wait) = mpsc::channel();
+    let acks = EpochAcks::new(move || {
+        let _ = answered.send(()); // whoever waits no longer needs no answer
+    });
     let headers = [("reason", dead.reason.as_bytes()), ("bucket", dead.bucket.as_bytes())];
     let record = OutboxRecord {
         topic: DEAD_POINTS_TOPIC,
@@ -57,11 +56,17 @@ fn dead_point(outbox: &KafkaOutbox, dead: &DeadLine) {
         headers: &headers,
         ..Default::default()
     };
-    if let Err(error) = outbox.send(&acks, &record) {
+    let sent = outbox.send(&acks, &record);
+    acks.seal();
+    let kept = match sent {
+        Ok(()) if wait.recv_timeout(KEEP_TIMEOUT).is_err() => Err("kafka did not answer in time".to_owned()),
+        Ok(()) => acks.result().map(drop).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = kept {
         let line = String::from_utf8_lossy(&dead.line);
         tracing::error!(%error, %line, "a refused point could not be kept in kafka");
     }
-    acks.seal();
 }
 
 impl Sinks {
@@ -106,7 +111,7 @@ impl PointSink for Sinks {
 
 /// Two acks, of which the later fires the given one.
 fn both(ack: Ack) -> (Ack, Ack) {
-    let left = Arc::new((AtomicUsize::new(2), std::sync::Mutex::new(Some(ack))));
+    let left = Arc::new((AtomicUsize::new(2), Mutex::new(Some(ack))));
     let half = || {
         let left = Arc::clone(&left);
         Ack::new(move || {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use events::Timestamp;
 use processor_core::{Freshness, Merge, MergeOutputs};
@@ -16,6 +16,10 @@ use crate::status::MergeStatus;
 
 /// Batches of points that may wait for the sinks. Beyond it no partials are read, and so, a little later, no records.
 const EPOCHS_IN_FLIGHT_MAX: usize = 8;
+
+/// The longest a rebalance waits for a sink.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+const SETTLE_STEP: Duration = Duration::from_millis(5);
 
 pub(super) struct MergeSlot {
     partition: i32,
@@ -61,6 +65,7 @@ impl Stage2 {
     }
 
     pub(super) fn revoke(&mut self, partitions: &[i32]) {
+        self.settle();
         let mut reports = self.shared.reports();
         for partition in partitions {
             self.merges.remove(partition);
@@ -69,6 +74,17 @@ impl Stage2 {
             for epoch in &mut self.epochs {
                 epoch.commits.retain(|commit| commit.partition != *partition);
             }
+        }
+    }
+
+    /// Waits until what was submitted is durable, so that an older value of ours does not land after a newer one of
+    /// the next owner. Bounded: a sink that is away must not keep the group waiting.
+    fn settle(&mut self) {
+        let deadline = Instant::now() + SETTLE_TIMEOUT;
+        self.complete();
+        while !self.epochs.is_empty() && Instant::now() < deadline {
+            std::thread::sleep(SETTLE_STEP);
+            self.complete();
         }
     }
 

@@ -68,7 +68,7 @@ impl Settings {
     /// How far back a restart reads to rebuild its state.
     #[must_use]
     pub fn lookback(&self) -> Duration {
-        Duration::from_micros(self.options().lookback().unsigned_abs())
+        Duration::from_micros(self.options().replay_span().unsigned_abs())
     }
 }
 
