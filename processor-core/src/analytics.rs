@@ -37,6 +37,11 @@ macro_rules! analytics {
                 $(self.$name.fold(&part.$name);)+
             }
 
+            /// Forgets everything and keeps the memory, for the next window.
+            pub(crate) fn clear(&mut self) {
+                $(self.$name.clear();)+
+            }
+
             /// The window by name, as it travels to the merge.
             pub(crate) fn partial(&self, tables: &Tables, span: Span) -> Partial {
                 Partial { $($name: self.$name.partial(tables, span),)+ }

@@ -16,6 +16,7 @@ struct Slot {
 }
 
 const EMPTY: u32 = u32::MAX;
+const FREE: Slot = Slot { key: EMPTY, requests: 0, errors: 0 };
 const MIN_SLOTS: usize = 64;
 
 impl CountMap {
@@ -54,6 +55,14 @@ impl CountMap {
         self.slots.iter().filter(|slot| slot.key != EMPTY).map(|slot| (slot.key, slot.requests, slot.errors))
     }
 
+    /// Forgets every key and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        if self.len > 0 {
+            self.slots.fill(FREE);
+            self.len = 0;
+        }
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>()
@@ -72,8 +81,7 @@ impl CountMap {
     #[cold]
     fn grow(&mut self) {
         let slots = (self.slots.len() * 2).max(MIN_SLOTS);
-        let old =
-            std::mem::replace(&mut self.slots, vec![Slot { key: EMPTY, requests: 0, errors: 0 }; slots]);
+        let old = std::mem::replace(&mut self.slots, vec![FREE; slots]);
         self.shift = 32 - slots.trailing_zeros();
         for entry in old {
             if entry.key != EMPTY {

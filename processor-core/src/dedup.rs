@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 
 /// The ids counted lately: answers whether an id was counted at an event time within a span of this one.
 ///
-/// Ids are kept in generations of a quarter of the span. Nearly every id is new, and to see that it is, one word per
-/// generation is looked at: a Bloom filter of 21 bits an id or more, whose loads depend on nothing and overlap. Only
+/// Ids are kept in generations of half the span. Nearly every id is new, and to see that it is, one word per
+/// generation is looked at: a Bloom filter of 10 bits an id or more, whose loads depend on nothing and overlap. Only
 /// where one says "maybe" is the id looked up. When the watermark has left a generation behind, it is dropped whole, so
 /// nothing is swept. About 14 bytes an id.
 ///
@@ -19,16 +19,14 @@ pub(crate) struct Dedup {
     spare: Option<Generation>,
 }
 
-/// Generations per span; a span beyond 17 minutes has more of them, see below.
-const GENERATIONS: i64 = 4;
-/// Seconds within a generation are kept in 8 bits.
-const SPAN_MAX_S: i64 = 255;
+/// Generations per span.
+const GENERATIONS: i64 = 2;
 
 impl Dedup {
     /// `window` in microseconds.
     pub(crate) fn new(window: i64) -> Self {
         let window_s = window / 1_000_000;
-        let span_s = (window_s / GENERATIONS).clamp(1, SPAN_MAX_S);
+        let span_s = (window_s / GENERATIONS).max(1);
         Self { window_s, span_s, generations: VecDeque::new(), spare: None }
     }
 
@@ -47,7 +45,7 @@ impl Dedup {
         if maybe && self.find(fingerprint, &bits, second) {
             return true;
         }
-        let within = (second - number * self.span_s) as u8;
+        let within = (second - number * self.span_s) as u16;
         self.generation(number).insert(fingerprint, &bits, within);
         false
     }
@@ -68,7 +66,7 @@ impl Dedup {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let bucket = |of: &Bucket| of.fingerprints.capacity() * 9 + size_of::<Bucket>();
+        let bucket = |of: &Bucket| of.fingerprints.capacity() * 10 + size_of::<Bucket>();
         let of = |of: &Generation| of.filter.capacity() * 8 + of.buckets.iter().map(bucket).sum::<usize>();
         self.generations.iter().map(of).sum()
     }
@@ -134,11 +132,21 @@ struct Generation {
 struct Bucket {
     fingerprints: Vec<u64>,
     /// The second within the generation at which each was counted.
-    seconds: Vec<u8>,
+    seconds: Vec<u16>,
+}
+
+impl Bucket {
+    /// By a half, not twofold: these are most of the memory.
+    #[cold]
+    fn grow(&mut self) {
+        let more = (self.fingerprints.len() / 2).max(8);
+        self.fingerprints.reserve_exact(more);
+        self.seconds.reserve_exact(more);
+    }
 }
 
 const FILTER_MIN: usize = 64;
-const BUCKET_BITS: u32 = 10;
+const BUCKET_BITS: u32 = 11;
 
 impl Generation {
     #[inline]
@@ -151,21 +159,24 @@ impl Generation {
     }
 
     /// The seconds, within this generation, at which the id was counted.
-    fn seconds_of(&self, fingerprint: u64) -> impl Iterator<Item = u8> + '_ {
+    fn seconds_of(&self, fingerprint: u64) -> impl Iterator<Item = u16> + '_ {
         let bucket = &self.buckets[bucket_of(fingerprint)]; // there are buckets where the filter may hold it
         let found = bucket.fingerprints.iter().zip(&bucket.seconds);
         found.filter(move |(found, _)| **found == fingerprint).map(|(_, second)| *second)
     }
 
     #[inline]
-    fn insert(&mut self, fingerprint: u64, bits: &Bits, second: u8) {
-        // Three ids to a word at most: 21 bits an id.
-        if self.len >= self.filter.len() * 3 {
+    fn insert(&mut self, fingerprint: u64, bits: &Bits, second: u16) {
+        // Six ids to a word at most: 10 bits an id, of which one in fifty new ids is looked up in vain.
+        if self.len >= self.filter.len() * 6 {
             self.grow();
         }
         let word = bits.word as usize & (self.filter.len() - 1);
         self.filter[word] |= bits.mask;
         let bucket = &mut self.buckets[bucket_of(fingerprint)];
+        if bucket.fingerprints.len() == bucket.fingerprints.capacity() {
+            bucket.grow();
+        }
         bucket.fingerprints.push(fingerprint);
         bucket.seconds.push(second);
         self.len += 1;

@@ -88,6 +88,14 @@ impl Sketch {
         self.max
     }
 
+    /// Forgets every value and keeps the memory and the range.
+    pub(crate) fn clear(&mut self) {
+        self.count = 0;
+        self.zeros = 0;
+        self.max = 0.0;
+        self.counts.fill(0);
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.counts.capacity() * 4

@@ -17,11 +17,16 @@ pub(crate) struct Windows {
     raw: Vec<Open>,
     /// The position in `raw` that took the last event.
     last: usize,
+    /// Closed raw windows, emptied, for the next ones.
+    spare: Vec<WindowState>,
     minutes: BTreeMap<i64, Open>,
     hours: BTreeMap<i64, Open>,
     /// Raw windows starting before this have been made, or skipped as there was nothing to say.
     made_until: i64,
 }
+
+/// Emptied windows kept for reuse.
+const SPARE_MAX: usize = 2;
 
 #[derive(Debug, Default)]
 struct Open {
@@ -38,6 +43,7 @@ impl Windows {
             lateness: options.allowed_lateness,
             raw: Vec::new(),
             last: 0,
+            spare: Vec::new(),
             minutes: BTreeMap::new(),
             hours: BTreeMap::new(),
             made_until: NOT_BEGUN,
@@ -77,7 +83,8 @@ impl Windows {
         match self.raw.binary_search_by_key(&start, |open| open.start) {
             Ok(at) => at,
             Err(at) => {
-                self.raw.insert(at, Open { start, ..Open::default() });
+                let state = self.spare.pop().unwrap_or_default();
+                self.raw.insert(at, Open { start, state, changed: false });
                 at
             }
         }
@@ -116,11 +123,15 @@ impl Windows {
     ) {
         let closed = |start: i64, size: i64| start + size + self.lateness <= watermark;
         let done = self.raw.iter().take_while(|open| closed(open.start, self.size)).count();
-        for open in self.raw.drain(..done) {
+        for mut open in self.raw.drain(..done) {
             if open.changed {
                 out(Resolution::Raw, open.start, open.state.partial(tables, span(open.start, self.size)));
             }
             fold_into(&mut self.minutes, MINUTE, &open);
+            if self.spare.len() < SPARE_MAX {
+                open.state.clear();
+                self.spare.push(open.state);
+            }
         }
         self.last = 0;
         while let Some(entry) = self.minutes.first_entry().filter(|entry| closed(*entry.key(), MINUTE)) {

@@ -117,6 +117,10 @@ impl Window {
         }
     }
 
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     pub(crate) fn partial(&self, tables: &Tables, span: Span) -> Partial {
         let mut campaigns: BTreeMap<String, Credit> = BTreeMap::new();
         for (campaign, credit) in &self.campaigns {

@@ -45,6 +45,10 @@ impl Window {
         }
     }
 
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     pub(crate) fn partial(&self, _: &Tables, _: Span) -> Partial {
         self.clone()
     }

@@ -78,10 +78,18 @@ impl Window {
         self.users.fold(&part.users);
         self.urls.fold(&part.urls);
         for (route, sketch) in part.latency.iter().enumerate() {
-            if let Some(sketch) = sketch {
+            if let Some(sketch) = sketch.as_deref().filter(|sketch| sketch.count() > 0) {
                 self.latency(route).fold(sketch);
             }
         }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.events = Default::default();
+        self.series.fill(0);
+        self.users.clear();
+        self.urls.clear();
+        self.latency.iter_mut().flatten().for_each(|sketch| sketch.clear());
     }
 
     pub(crate) fn partial(&self, tables: &Tables, span: Span) -> Partial {
@@ -100,7 +108,7 @@ impl Window {
             .iter()
             .enumerate()
             .filter_map(|(route, sketch)| {
-                let sketch = sketch.as_deref()?;
+                let sketch = sketch.as_deref().filter(|sketch| sketch.count() > 0)?;
                 Some((tables.routes.text(route as u32).to_owned(), sketch.clone()))
             })
             .collect();
