@@ -40,6 +40,10 @@ impl CountMap {
 
     /// Adds all of `other`.
     pub(crate) fn fold(&mut self, other: &Self) {
+        // Keys come in the order of their hash, which would pile up in the first half of a table too small for them.
+        while (self.len + other.len) * 4 >= self.slots.len() * 3 {
+            self.grow();
+        }
         for (key, requests, errors) in other.iter() {
             self.add(key, requests, errors);
         }

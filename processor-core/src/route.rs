@@ -10,7 +10,7 @@ pub const OTHER: &str = "__other__";
 #[must_use]
 pub fn path(url: &str) -> &str {
     let bytes = url.as_bytes();
-    let end = bytes.iter().position(|&b| b == b'?' || b == b'#').unwrap_or(bytes.len());
+    let end = memchr::memchr2(b'?', b'#', bytes).unwrap_or(bytes.len());
     let url = &url[..end];
     if let Some(rest) = url.strip_prefix('/') {
         // A protocol-relative URL: //host/path
