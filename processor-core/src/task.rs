@@ -1,158 +1,26 @@
 //! Stage 1: one task per partition number of the inputs.
 
+mod interface;
+mod state;
+
 use std::sync::Arc;
 
-use events::{Decoder, Event, EventType, Reason, Timestamp};
+use events::{Decoder, Reason, Timestamp};
 
 use crate::analytics::Partial;
-use crate::analytics::first_click::Campaign;
 use crate::analytics::quality::Uncounted;
 use crate::checkpoint::Checkpoint;
 use crate::clock::{InputClock, NOT_BEGUN, ReplayPoint, ReplayPoints};
 use crate::dedup::Dedup;
-use crate::hash::fingerprint;
-use crate::options::{HOUR, Options, OptionsError};
+use crate::options::{HOUR, InputOptions, Options, OptionsError};
 use crate::point::Resolution;
-use crate::reorder::{KeyedEvent, KeyedKind, ReorderBuffer};
-use crate::tables::Tables;
-use crate::windows::Windows;
+use crate::reorder::KeyedEvent;
 use crate::wire::{Body, Freshness, Message, Progress, merge_partition};
 
-/// One record as read from Kafka, in offset order within its input.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    /// Its offset.
-    pub offset: i64,
-    /// The broker's or producer's timestamp, milliseconds.
-    pub timestamp_ms: i64,
-    /// The key, where there is one.
-    pub key: Option<&'a [u8]>,
-    /// The value; `None` is a tombstone.
-    pub value: Option<&'a [u8]>,
-}
-
-/// Which task this is among which.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TaskIdentity {
-    /// The partition number.
-    pub partition: u32,
-    /// How many partition numbers there are.
-    pub tasks: u32,
-    /// Partitions of the partials topic.
-    pub merge_partitions: u32,
-    /// Tells apart the partials of different groups and settings.
-    pub origin: u64,
-}
-
-/// The conservation law's terms since the task began: `consumed = counted + duplicates + late + rejected`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TaskTotals {
-    /// Records read, replayed ones not included.
-    pub consumed: u64,
-    /// Counted in a window.
-    pub counted: u64,
-    /// Repeats.
-    pub duplicates: u64,
-    /// Too late for their window.
-    pub late: u64,
-    /// Not events.
-    pub rejected: u64,
-    /// Of the counted: behind the watermark, so of no use for facts.
-    pub behind_watermark: u64,
-    /// Uncounted records by reason, in the order of `Reason::ALL`.
-    pub rejected_by_reason: [u64; Reason::ALL.len()],
-    /// Checkouts whose id was seen before, so counted as events but not as checkouts again.
-    pub repeated_checkouts: u64,
-    /// Clicks dropped as a user had too many.
-    pub clicks_dropped: u64,
-}
-
-/// A task's size and position, for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TaskReport {
-    /// Event time is complete up to here; `None` before the first event.
-    pub watermark: Option<Timestamp>,
-    /// Whether every input is idle.
-    pub idle: bool,
-    /// Records still to replay.
-    pub replay_left: i64,
-    /// Open windows.
-    pub open_windows: usize,
-    /// Users with state.
-    pub users: usize,
-    /// Routes known.
-    pub routes: usize,
-    /// Clicks kept for attribution.
-    pub clicks: usize,
-    /// Ids kept for deduplication.
-    pub dedup_ids: usize,
-    /// Events waiting for the watermark.
-    pub reordering: usize,
-    /// Events whose route, URL or campaign went to `__other__`.
-    pub overflowed: u64,
-    /// Estimated bytes of state.
-    pub state_bytes: usize,
-}
-
-/// What a task wants done. Order within a list is the order of its causes.
-#[derive(Debug, Default)]
-pub struct TaskOutputs {
-    /// For the partials topic.
-    pub partials: Vec<PartialRecord>,
-    /// For the dead-letter topics.
-    pub dead_letters: Vec<DeadLetter>,
-    /// For the late topics.
-    pub late: Vec<LateRecord>,
-}
-
-impl TaskOutputs {
-    /// Nothing to do.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.partials.is_empty() && self.dead_letters.is_empty() && self.late.is_empty()
-    }
-}
-
-/// A record for the partials topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartialRecord {
-    /// The topic's partition.
-    pub partition: u32,
-    /// The record's value.
-    pub value: Vec<u8>,
-}
-
-/// A record that is not an event, with its original bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// Index of its input.
-    pub input: usize,
-    /// Its offset.
-    pub offset: i64,
-    /// Why.
-    pub reason: Reason,
-    /// Why, for people.
-    pub detail: String,
-    /// The original key.
-    pub key: Option<Vec<u8>>,
-    /// The original value.
-    pub value: Option<Vec<u8>>,
-}
-
-/// An event whose window was closed, with its original bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LateRecord {
-    /// Index of its input.
-    pub input: usize,
-    /// Its offset.
-    pub offset: i64,
-    /// How far behind its window's close it came, for people.
-    pub detail: String,
-    /// The original key.
-    pub key: Option<Vec<u8>>,
-    /// The original value.
-    pub value: Option<Vec<u8>>,
-}
+pub use interface::{
+    DeadLetter, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs, TaskReport, TaskTotals,
+};
+use state::{Counted, State};
 
 /// The state machine of one partition number.
 ///
@@ -183,16 +51,6 @@ struct Input {
     dedup: Dedup,
 }
 
-/// Everything that events change.
-#[derive(Debug)]
-struct State {
-    watermark: i64,
-    windows: Windows,
-    reorder: ReorderBuffer,
-    checkouts: Dedup,
-    tables: Tables,
-}
-
 impl Task {
     /// Starts a task from the commits of its inputs, in the order of `options.inputs`; `None` where an input has no
     /// commit, with the first offset to be read.
@@ -214,13 +72,7 @@ impl Task {
             .zip(starts)
             .map(|(input, start)| Input::new(input, start, &options, now))
             .collect::<Result<Vec<_>, _>>()?;
-        let state = State {
-            watermark: NOT_BEGUN,
-            windows: Windows::new(&options),
-            reorder: ReorderBuffer::default(),
-            checkouts: Dedup::new(options.attribution_lookback),
-            tables: Tables::new(&options),
-        };
+        let state = State::new(&options);
         Ok(Self {
             identity,
             options,
@@ -513,7 +365,7 @@ impl Task {
 
 impl Input {
     fn new(
-        options: &crate::options::InputOptions,
+        options: &InputOptions,
         start: &Checkpoint,
         all: &Options,
         now: Timestamp,
@@ -547,118 +399,5 @@ impl TaskIdentity {
             partition: merge_partition(resolution, start, self.merge_partitions),
             value: self.message(Body::Window { resolution, start, position, partial: Box::new(partial) }),
         }
-    }
-}
-
-/// What became of an event.
-enum Counted {
-    InWindow,
-    Duplicate,
-    /// By how many microseconds its window had closed before.
-    Late {
-        by: i64,
-    },
-}
-
-impl State {
-    #[inline]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the hot path takes the task apart instead of borrowing it whole"
-    )]
-    fn event(
-        &mut self,
-        event: &Event<'_>,
-        clock: &mut InputClock,
-        dedup: &mut Dedup,
-        input: u16,
-        offset: i64,
-        options: &Options,
-        totals: &mut TaskTotals,
-        live: bool,
-    ) -> Counted {
-        let time = event.time.micros();
-        let watermark = clock.watermark.max(self.watermark);
-        if self.windows.is_closed(time, watermark) {
-            self.windows.at(clock.present().max(self.watermark)).quality.count(Uncounted::Late);
-            totals.late += u64::from(live);
-            let end = time - time.rem_euclid(options.window_size) + options.window_size;
-            return Counted::Late { by: watermark - end - options.allowed_lateness };
-        }
-        if self.windows.is_new(time) {
-            self.windows.make_to(time, watermark, &self.tables);
-            // What comes earlier than this is late, so no repeat of it is asked about.
-            if watermark != NOT_BEGUN {
-                dedup.expire_before(watermark - options.allowed_lateness - options.window_size);
-            }
-        }
-        if event.event_id.is_some_and(|id| dedup.is_repeat(fingerprint(id), time)) {
-            self.windows.at(time).quality.count(Uncounted::Duplicate);
-            totals.duplicates += u64::from(live);
-            return Counted::Duplicate;
-        }
-        let user = self.tables.user(event.user_id, time);
-        self.windows.at(time).traffic.count(event, user, &mut self.tables);
-        totals.counted += u64::from(live);
-        if time < watermark {
-            totals.behind_watermark += u64::from(live);
-        } else {
-            self.keep_for_facts(event, user, input, offset, totals);
-        }
-        clock.observe(time);
-        Counted::InWindow
-    }
-
-    /// Queues what keyed logic needs until the watermark has passed it.
-    #[inline]
-    fn keep_for_facts(
-        &mut self,
-        event: &Event<'_>,
-        user: u32,
-        input: u16,
-        offset: i64,
-        totals: &mut TaskTotals,
-    ) {
-        let time = event.time.micros();
-        let kind = match event.kind {
-            EventType::ProductClick => KeyedKind::Click,
-            EventType::Checkout => {
-                if event.checkout_id.is_some_and(|id| self.checkouts.is_repeat(fingerprint(id), time)) {
-                    totals.repeated_checkouts += 1;
-                    return;
-                }
-                KeyedKind::Checkout { amount_cents: event.amount_cents.unwrap_or(0) }
-            }
-            _ => return,
-        };
-        let Some(product) = event.product_id else { return };
-        let product = self.tables.product(product, time);
-        let campaign =
-            event.campaign_id.map_or(Campaign::NONE, |id| Campaign::slot(self.tables.campaign(id, time)));
-        self.reorder.push(KeyedEvent { time, offset, input, kind, user, product, campaign });
-    }
-
-    /// Decides the facts of every event before `watermark`, in event-time order.
-    fn decide(&mut self, watermark: i64, options: &Options, totals: &mut TaskTotals) {
-        let Self { reorder, tables, windows, .. } = self;
-        reorder.release(watermark, |event| {
-            let clicks = tables.users.value_mut(event.user);
-            match event.kind {
-                KeyedKind::Click => {
-                    let max = options.clicks_per_user_max;
-                    let full = clicks.push(event.time, event.product, event.campaign, max);
-                    totals.clicks_dropped += u64::from(full);
-                    tables.clicks += usize::from(!full);
-                }
-                KeyedKind::Checkout { amount_cents } => {
-                    let from = event.time - options.attribution_lookback;
-                    let dropped = clicks.drop_before(from);
-                    let first = clicks.first(event.product, from);
-                    tables.clicks -= dropped;
-                    let credited = first.map(|(clicked, campaign)| (event.time - clicked, campaign));
-                    windows.at(event.time).first_click.count(amount_cents, credited);
-                }
-            }
-        });
     }
 }

@@ -1,0 +1,139 @@
+//! What goes into a task and what comes out.
+
+use events::{Reason, Timestamp};
+
+/// One record as read from Kafka, in offset order within its input.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// The broker's or producer's timestamp, milliseconds.
+    pub timestamp_ms: i64,
+    /// The key, where there is one.
+    pub key: Option<&'a [u8]>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+/// Which task this is among which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskIdentity {
+    /// The partition number.
+    pub partition: u32,
+    /// How many partition numbers there are.
+    pub tasks: u32,
+    /// Partitions of the partials topic.
+    pub merge_partitions: u32,
+    /// Tells apart the partials of different groups and settings.
+    pub origin: u64,
+}
+
+/// The conservation law's terms since the task began: `consumed = counted + duplicates + late + rejected`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TaskTotals {
+    /// Records read, replayed ones not included.
+    pub consumed: u64,
+    /// Counted in a window.
+    pub counted: u64,
+    /// Repeats.
+    pub duplicates: u64,
+    /// Too late for their window.
+    pub late: u64,
+    /// Not events.
+    pub rejected: u64,
+    /// Of the counted: behind the watermark, so of no use for facts.
+    pub behind_watermark: u64,
+    /// Uncounted records by reason, in the order of `Reason::ALL`.
+    pub rejected_by_reason: [u64; Reason::ALL.len()],
+    /// Checkouts whose id was seen before, so counted as events but not as checkouts again.
+    pub repeated_checkouts: u64,
+    /// Clicks dropped as a user had too many.
+    pub clicks_dropped: u64,
+}
+
+/// A task's size and position, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskReport {
+    /// Event time is complete up to here; `None` before the first event.
+    pub watermark: Option<Timestamp>,
+    /// Whether every input is idle.
+    pub idle: bool,
+    /// Records still to replay.
+    pub replay_left: i64,
+    /// Open windows.
+    pub open_windows: usize,
+    /// Users with state.
+    pub users: usize,
+    /// Routes known.
+    pub routes: usize,
+    /// Clicks kept for attribution.
+    pub clicks: usize,
+    /// Ids kept for deduplication.
+    pub dedup_ids: usize,
+    /// Events waiting for the watermark.
+    pub reordering: usize,
+    /// Events whose route, URL or campaign went to `__other__`.
+    pub overflowed: u64,
+    /// Estimated bytes of state.
+    pub state_bytes: usize,
+}
+
+/// What a task wants done. Order within a list is the order of its causes.
+#[derive(Debug, Default)]
+pub struct TaskOutputs {
+    /// For the partials topic.
+    pub partials: Vec<PartialRecord>,
+    /// For the dead-letter topics.
+    pub dead_letters: Vec<DeadLetter>,
+    /// For the late topics.
+    pub late: Vec<LateRecord>,
+}
+
+impl TaskOutputs {
+    /// Nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.partials.is_empty() && self.dead_letters.is_empty() && self.late.is_empty()
+    }
+}
+
+/// A record for the partials topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialRecord {
+    /// The topic's partition.
+    pub partition: u32,
+    /// The record's value.
+    pub value: Vec<u8>,
+}
+
+/// A record that is not an event, with its original bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Index of its input.
+    pub input: usize,
+    /// Its offset.
+    pub offset: i64,
+    /// Why.
+    pub reason: Reason,
+    /// Why, for people.
+    pub detail: String,
+    /// The original key.
+    pub key: Option<Vec<u8>>,
+    /// The original value.
+    pub value: Option<Vec<u8>>,
+}
+
+/// An event whose window was closed, with its original bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LateRecord {
+    /// Index of its input.
+    pub input: usize,
+    /// Its offset.
+    pub offset: i64,
+    /// How far behind its window's close it came, for people.
+    pub detail: String,
+    /// The original key.
+    pub key: Option<Vec<u8>>,
+    /// The original value.
+    pub value: Option<Vec<u8>>,
+}

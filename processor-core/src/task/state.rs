@@ -1,0 +1,147 @@
+//! Everything that events change, and how.
+
+use events::{Event, EventType};
+
+use super::interface::TaskTotals;
+use crate::analytics::first_click::Campaign;
+use crate::analytics::quality::Uncounted;
+use crate::clock::{InputClock, NOT_BEGUN};
+use crate::dedup::Dedup;
+use crate::hash::fingerprint;
+use crate::options::Options;
+use crate::reorder::{KeyedEvent, KeyedKind, ReorderBuffer};
+use crate::tables::Tables;
+use crate::windows::Windows;
+
+/// Everything that events change.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) watermark: i64,
+    pub(super) windows: Windows,
+    pub(super) reorder: ReorderBuffer,
+    pub(super) checkouts: Dedup,
+    pub(super) tables: Tables,
+}
+
+/// What became of an event.
+pub(super) enum Counted {
+    InWindow,
+    Duplicate,
+    /// By how many microseconds its window had closed before.
+    Late {
+        by: i64,
+    },
+}
+
+impl State {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            watermark: NOT_BEGUN,
+            windows: Windows::new(options),
+            reorder: ReorderBuffer::default(),
+            checkouts: Dedup::new(options.attribution_lookback),
+            tables: Tables::new(options),
+        }
+    }
+
+    #[inline]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the hot path takes the task apart instead of borrowing it whole"
+    )]
+    pub(super) fn event(
+        &mut self,
+        event: &Event<'_>,
+        clock: &mut InputClock,
+        dedup: &mut Dedup,
+        input: u16,
+        offset: i64,
+        options: &Options,
+        totals: &mut TaskTotals,
+        live: bool,
+    ) -> Counted {
+        let time = event.time.micros();
+        let watermark = clock.watermark.max(self.watermark);
+        if self.windows.is_closed(time, watermark) {
+            self.windows.at(clock.present().max(self.watermark)).quality.count(Uncounted::Late);
+            totals.late += u64::from(live);
+            let end = time - time.rem_euclid(options.window_size) + options.window_size;
+            return Counted::Late { by: watermark - end - options.allowed_lateness };
+        }
+        if self.windows.is_new(time) {
+            self.windows.make_to(time, watermark, &self.tables);
+            // What comes earlier than this is late, so no repeat of it is asked about.
+            if watermark != NOT_BEGUN {
+                dedup.expire_before(watermark - options.allowed_lateness - options.window_size);
+            }
+        }
+        if event.event_id.is_some_and(|id| dedup.is_repeat(fingerprint(id), time)) {
+            self.windows.at(time).quality.count(Uncounted::Duplicate);
+            totals.duplicates += u64::from(live);
+            return Counted::Duplicate;
+        }
+        let user = self.tables.user(event.user_id, time);
+        self.windows.at(time).traffic.count(event, user, &mut self.tables);
+        totals.counted += u64::from(live);
+        if time < watermark {
+            totals.behind_watermark += u64::from(live);
+        } else {
+            self.keep_for_facts(event, user, input, offset, totals);
+        }
+        clock.observe(time);
+        Counted::InWindow
+    }
+
+    /// Queues what keyed logic needs until the watermark has passed it.
+    #[inline]
+    fn keep_for_facts(
+        &mut self,
+        event: &Event<'_>,
+        user: u32,
+        input: u16,
+        offset: i64,
+        totals: &mut TaskTotals,
+    ) {
+        let time = event.time.micros();
+        let kind = match event.kind {
+            EventType::ProductClick => KeyedKind::Click,
+            EventType::Checkout => {
+                if event.checkout_id.is_some_and(|id| self.checkouts.is_repeat(fingerprint(id), time)) {
+                    totals.repeated_checkouts += 1;
+                    return;
+                }
+                KeyedKind::Checkout { amount_cents: event.amount_cents.unwrap_or(0) }
+            }
+            _ => return,
+        };
+        let Some(product) = event.product_id else { return };
+        let product = self.tables.product(product, time);
+        let campaign =
+            event.campaign_id.map_or(Campaign::NONE, |id| Campaign::slot(self.tables.campaign(id, time)));
+        self.reorder.push(KeyedEvent { time, offset, input, kind, user, product, campaign });
+    }
+
+    /// Decides the facts of every event before `watermark`, in event-time order.
+    pub(super) fn decide(&mut self, watermark: i64, options: &Options, totals: &mut TaskTotals) {
+        let Self { reorder, tables, windows, .. } = self;
+        reorder.release(watermark, |event| {
+            let clicks = tables.users.value_mut(event.user);
+            match event.kind {
+                KeyedKind::Click => {
+                    let max = options.clicks_per_user_max;
+                    let full = clicks.push(event.time, event.product, event.campaign, max);
+                    totals.clicks_dropped += u64::from(full);
+                    tables.clicks += usize::from(!full);
+                }
+                KeyedKind::Checkout { amount_cents } => {
+                    let from = event.time - options.attribution_lookback;
+                    let dropped = clicks.drop_before(from);
+                    let first = clicks.first(event.product, from);
+                    tables.clicks -= dropped;
+                    let credited = first.map(|(clicked, campaign)| (event.time - clicked, campaign));
+                    windows.at(event.time).first_click.count(amount_cents, credited);
+                }
+            }
+        });
+    }
+}
