@@ -167,7 +167,7 @@ impl Generation {
 
     #[inline]
     fn insert(&mut self, fingerprint: u64, bits: &Bits, second: u16) {
-        // Six ids to a word at most: 10 bits an id, of which one in fifty new ids is looked up in vain.
+        // Six ids to a word at most: 10 bits an id.
         if self.len >= self.filter.len() * 6 {
             self.grow();
         }

@@ -60,7 +60,7 @@ pub(crate) fn client(brokers: &str, properties: &BTreeMap<String, String>) -> Cl
     config
 }
 
-/// librdkafka's settings of `producer run`, chosen by measurement; `properties` overrides each.
+/// librdkafka's settings of `producer run`; `properties` overrides each.
 pub const TUNING: [(&str, &str); 9] = [
     // No loss and no repeat by retries, and the order kept: what the truth file says stays true.
     ("enable.idempotence", "true"),

@@ -2,7 +2,7 @@
 //!
 //! `rdkafka` sends record by record, through a function with variable arguments, an error type and a delivery opaque
 //! for each. `rd_kafka_produce_batch` does the same for a thousand records in one call; `docs/performance.md` has
-//! what that saves. It copies key and value of every record, so nothing borrowed outlives the call.
+//! the comparison. It copies key and value of every record, so nothing borrowed outlives the call.
 
 #![allow(unsafe_code)]
 
