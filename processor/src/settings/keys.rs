@@ -161,7 +161,7 @@ pub(crate) const KEYS: &[Key] = &[
         "kafka.properties",
         Kind::Map,
         r#""socket.keepalive.enable" = "true""#,
-        "Passed to librdkafka as they are (TLS, SASL, timeouts): `\"security.protocol\" = \"SASL_SSL\"`. \
+        "Passed to librdkafka as they are (limits and timeouts): `\"retry.backoff.max.ms\" = \"10000\"`. \
          In a variable, `__` stands for the dot: `CLICKPULSE__KAFKA__PROPERTIES__SECURITY__PROTOCOL`.",
     ),
     text("inputs[].topic", "clickstream_events", "The topic."),
