@@ -12,6 +12,7 @@ mod checkpoint;
 mod clock;
 mod count_map;
 mod dedup;
+mod epochs;
 mod hash;
 mod interner;
 mod merge;
@@ -28,6 +29,7 @@ mod wire;
 
 pub use checkpoint::{Checkpoint, MergeCheckpoint};
 pub use clock::ReplayPoint;
+pub use epochs::{Delivery, EpochId, EpochPayload, MergeEpochs, TaskEpochs, TaskStep};
 pub use merge::{Merge, MergeOutputs, MergeReport};
 pub use options::{InputOptions, Options, OptionsError};
 pub use point::{FieldValue, Point, Resolution};
