@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use events::{Decoder, DecoderOptions, Timestamp};
-use processor_core::{Checkpoint, Options, Record, ReplayPoint, Task, TaskIdentity, TaskOutputs};
+use processor_core::{Checkpoint, Options, Record, Task, TaskIdentity, TaskOutputs};
 use producer::{Batch, Disorder, Incidents, Profile, ShopperSettings, Stream};
 
 use crate::process::cpu_seconds;
@@ -107,8 +107,7 @@ fn decode(log: &Log) {
 
 fn task(log: &Log) {
     let identity = TaskIdentity { partition: 0, tasks: 1, merge_partitions: 1, origin: 0 };
-    let fresh = ReplayPoint { offset: 0, watermark: i64::MIN };
-    let start = Checkpoint { next_offset: 0, watermark: i64::MIN, replay: fresh };
+    let start = Checkpoint::beginning();
     let now = Timestamp::from_secs(START_S);
     let mut task =
         Task::new(Arc::new(Options::default()), identity, &[start], now).expect("the defaults are valid");

@@ -4,18 +4,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::clock::{NOT_BEGUN, ReplayPoint};
+use crate::jumps::{self, Jump};
 
-/// An input partition's commit: its next offset, and in the metadata where a replay begins and the watermark.
+/// An input partition's commit: its next offset, and in the metadata where a replay begins, the watermark, and the
+/// jumps it made in between.
 ///
-/// The watermark is there because the wall clock may have moved it, which the log does not tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Those are there because the wall clock may have moved it, which the log does not tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The next offset to read.
     pub next_offset: i64,
-    /// The watermark after the record before it, microseconds; `i64::MIN` where it had not begun.
+    /// The watermark by which the next record will be judged at least, microseconds; `i64::MIN` where it had not begun.
     pub watermark: i64,
     /// Where to begin reading to rebuild the state.
     pub replay: ReplayPoint,
+    /// Where, from there on, the watermark moved without the log, in order.
+    pub jumps: Vec<Jump>,
 }
 
 /// A partials partition's commit.
@@ -31,35 +35,58 @@ pub struct MergeCheckpoint {
     pub frontier: i64,
 }
 
-const TASK: &str = "task1";
+const TASK: &str = "task2";
+/// As before jumps were noted; `from_wm` then was the watermark with what the wall clock had added.
+const TASK_1: &str = "task1";
 const MERGE: &str = "merge1";
 
 impl Checkpoint {
-    /// The commit's metadata: short text, well below Kafka's limit of 4096 bytes.
+    /// Of a partition without a commit: it is read from its beginning.
+    #[must_use]
+    pub fn beginning() -> Self {
+        Self::plain(0)
+    }
+
+    fn plain(next_offset: i64) -> Self {
+        let replay = ReplayPoint { offset: next_offset, watermark: NOT_BEGUN };
+        Self { next_offset, watermark: NOT_BEGUN, replay, jumps: Vec::new() }
+    }
+
+    /// The commit's metadata: text of at most 3,200 characters, usually about 90; Kafka takes 4,096.
     #[must_use]
     pub fn metadata(&self) -> String {
-        Fields(
-            TASK,
-            &[("wm", self.watermark), ("from", self.replay.offset), ("from_wm", self.replay.watermark)],
-        )
-        .to_string()
+        let fields =
+            [("wm", self.watermark), ("from", self.replay.offset), ("from_wm", self.replay.watermark)];
+        let mut text = Fields(TASK, &fields).to_string();
+        if !self.jumps.is_empty() {
+            text.push_str(JUMPS);
+            text.push_str(&jumps::to_text(&self.jumps, self.replay.offset));
+        }
+        text
     }
 
     /// Reads a commit; without readable metadata (another tool moved the offset), it starts from the offset alone.
     #[must_use]
     pub fn parse(next_offset: i64, metadata: &str) -> Self {
-        let plain = ReplayPoint { offset: next_offset, watermark: NOT_BEGUN };
-        let Some(fields) = parse(TASK, metadata) else {
-            return Self { next_offset, watermark: NOT_BEGUN, replay: plain };
-        };
-        let get = |name| fields.get(name).copied();
-        let replay = match (get("from"), get("from_wm")) {
-            (Some(offset), Some(watermark)) if offset <= next_offset => ReplayPoint { offset, watermark },
-            _ => plain,
-        };
-        Self { next_offset, watermark: get("wm").unwrap_or(NOT_BEGUN), replay }
+        Self::read(next_offset, metadata).unwrap_or_else(|| Self::plain(next_offset))
+    }
+
+    fn read(next_offset: i64, metadata: &str) -> Option<Self> {
+        let (numbers, text) = metadata.split_once(JUMPS).unwrap_or((metadata, ""));
+        let fields = parse(TASK, numbers).or_else(|| parse(TASK_1, numbers))?;
+        let (offset, watermark) = (*fields.get("from")?, *fields.get("from_wm")?);
+        if offset > next_offset {
+            return None;
+        }
+        let mut jumps = jumps::from_text(text, offset)?;
+        jumps.retain(|jump| jump.offset < next_offset);
+        let replay = ReplayPoint { offset, watermark };
+        Some(Self { next_offset, watermark: *fields.get("wm")?, replay, jumps })
     }
 }
+
+/// Between the numbers of a task's commit and its jumps.
+const JUMPS: &str = " jumps=";
 
 impl MergeCheckpoint {
     /// The commit's metadata.
@@ -112,15 +139,34 @@ mod tests {
     #[test]
     fn metadata_reads_back() {
         let replay = ReplayPoint { offset: 12, watermark: NOT_BEGUN };
-        let checkpoint = Checkpoint { next_offset: 40, watermark: 1_755_720_654_483_182, replay };
-        assert_eq!(Checkpoint::parse(40, &checkpoint.metadata()), checkpoint);
+        let jumps = vec![
+            Jump { offset: 12, watermark: 1_755_720_000_000_000 },
+            Jump { offset: 39, watermark: i64::MAX },
+        ];
+        for jumps in [vec![], jumps] {
+            let checkpoint = Checkpoint { next_offset: 40, watermark: 1_755_720_654_483_182, replay, jumps };
+            assert_eq!(Checkpoint::parse(40, &checkpoint.metadata()), checkpoint);
+        }
         let merge = MergeCheckpoint { next_offset: 9, replay_offset: 3, closed_through: 7, frontier: -1 };
         assert_eq!(MergeCheckpoint::parse(9, &merge.metadata()), merge);
     }
 
     #[test]
+    fn metadata_from_before_jumps_were_noted_is_read() {
+        let read = Checkpoint::parse(40, "task1 wm=7 from=12 from_wm=5");
+        let replay = ReplayPoint { offset: 12, watermark: 5 };
+        assert_eq!(read, Checkpoint { next_offset: 40, watermark: 7, replay, jumps: vec![] });
+    }
+
+    #[test]
     fn foreign_metadata_starts_from_the_offset() {
-        for metadata in ["", "moved by hand", "task1 wm=x", "task1 from=99 from_wm=1"] {
+        for metadata in [
+            "",
+            "moved by hand",
+            "task1 wm=x",
+            "task2 wm=1 from=99 from_wm=1",
+            "task2 wm=1 from=9 from_wm=1 jumps=!",
+        ] {
             assert_eq!(Checkpoint::parse(40, metadata).replay.offset, 40, "{metadata}");
         }
     }

@@ -10,7 +10,7 @@ use crate::checkpoint::MergeCheckpoint;
 use crate::clock::NOT_BEGUN;
 use crate::options::{HOUR, MINUTE, Options};
 use crate::point::{Point, Resolution};
-use crate::wire::{Body, Freshness, Message, WireError};
+use crate::wire::{Body, Freshness, Message, Position, WireError};
 
 /// The state machine of one partition of the partials topic.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ struct Held {
     /// The message's offset: a replay has to begin there.
     offset: i64,
     /// The task's position when it sent it.
-    position: i64,
+    position: Position,
     partial: Box<Partial>,
 }
 

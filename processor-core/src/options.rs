@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use events::EventType;
 
+use crate::point::Resolution;
+
 /// Microseconds in a second.
 pub(crate) const SECOND: i64 = 1_000_000;
 /// Microseconds in a minute.
@@ -140,6 +142,15 @@ impl Options {
         let meaning =
             format!("{group}\n{}\n{}\n{}", inputs.join(","), self.window_size, self.allowed_lateness);
         crate::hash::fingerprint(&meaning)
+    }
+
+    /// Length of a window of this resolution.
+    pub(crate) fn size_of(&self, resolution: Resolution) -> i64 {
+        match resolution {
+            Resolution::Raw => self.window_size,
+            Resolution::Minute => MINUTE,
+            Resolution::Hour => HOUR,
+        }
     }
 
     /// How long after its last event anything keyed may still be needed: an hour window, its lateness, a lookback.

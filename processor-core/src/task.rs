@@ -10,12 +10,12 @@ use events::{Decoder, Reason, Timestamp};
 use crate::analytics::Partial;
 use crate::analytics::quality::Uncounted;
 use crate::checkpoint::Checkpoint;
-use crate::clock::{InputClock, NOT_BEGUN, ReplayPoint, ReplayPoints};
+use crate::clock::{InputClock, NOT_BEGUN, ReplayPoints};
 use crate::dedup::Dedup;
-use crate::options::{HOUR, InputOptions, Options, OptionsError};
+use crate::options::{HOUR, InputOptions, Options, OptionsError, SECOND};
 use crate::point::Resolution;
 use crate::reorder::KeyedEvent;
-use crate::wire::{Body, Freshness, Message, Progress, merge_partition};
+use crate::wire::{Body, Freshness, Message, Position, Progress, merge_partition};
 
 pub use interface::{
     DeadLetter, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs, TaskReport, TaskTotals,
@@ -24,7 +24,10 @@ use state::{Counted, State};
 
 /// The state machine of one partition number.
 ///
-/// Its state is a function of the records and ticks it was given. It reads no clock: `now` is an input.
+/// It reads no clock: `now` is an input. Its state is a function of its logs and of the jumps that the wall clock made
+/// (see `jumps`): things happen at the record with which a watermark comes to another second, not at the ends of
+/// batches or at ticks. With several inputs it is their interleaving, too, that decides which names come too late to
+/// be kept apart, and nothing else.
 #[derive(Debug)]
 pub struct Task {
     identity: TaskIdentity,
@@ -36,6 +39,10 @@ pub struct Task {
     emitted_at: [i64; 3],
     fresh: Freshness,
     forgotten_at: i64,
+    /// What this watermark closes was final when it was committed.
+    settled: i64,
+    /// Closed during a replay, but not settled: handed out after it, as only then the position is past the committed.
+    held: Vec<(Resolution, i64, Partial)>,
 }
 
 #[derive(Debug)]
@@ -44,8 +51,10 @@ struct Input {
     clock: InputClock,
     replay_points: ReplayPoints,
     next_offset: i64,
-    /// Records before this offset rebuild state and have no outputs.
+    /// Records before this offset rebuild state and have no outputs; `i64::MIN` once the replay is over.
     replay_until: i64,
+    /// Before the first record at or after this offset there is something to do: see [`Task::attend`].
+    attention_at: i64,
     /// The watermark as committed, which the wall clock may have moved.
     committed_watermark: i64,
     dedup: Dedup,
@@ -73,6 +82,9 @@ impl Task {
             .map(|(input, start)| Input::new(input, start, &options, now))
             .collect::<Result<Vec<_>, _>>()?;
         let state = State::new(&options);
+        // Every commit says at least the task's watermark, and that of the input which held it back says no more.
+        let committed = starts.iter().filter(|start| start.next_offset > 0);
+        let settled = committed.map(|start| start.watermark).min().unwrap_or(NOT_BEGUN);
         Ok(Self {
             identity,
             options,
@@ -82,6 +94,8 @@ impl Task {
             emitted_at: [0; 3],
             fresh: Freshness::default(),
             forgotten_at: NOT_BEGUN,
+            settled,
+            held: Vec::new(),
         })
     }
 
@@ -93,27 +107,71 @@ impl Task {
         records: impl IntoIterator<Item = Record<'a>>,
         out: &mut TaskOutputs,
     ) {
+        self.inputs[input].attention_at = i64::MIN;
         for record in records {
+            if record.offset >= self.inputs[input].attention_at {
+                self.attend(input, record.offset, now, out);
+            }
             if record.offset < self.inputs[input].replay_until {
                 self.record(input, &record, None);
             } else {
-                if self.inputs[input].replay_until != i64::MIN {
-                    self.end_replay(input);
-                }
                 self.totals.consumed += 1;
                 self.fresh.add(record.timestamp_ms);
                 self.record(input, &record, Some(out));
             }
+            if self.inputs[input].clock.is_turn() {
+                self.turn(input, out);
+            }
         }
-        self.inputs[input].clock.active(now.micros());
+    }
+
+    /// Before the record at `offset`: the first of a batch, the end of the replay, or one at which a replay jumps.
+    #[cold]
+    fn attend(&mut self, at: usize, offset: i64, now: Timestamp, out: &mut TaskOutputs) {
+        let input = &mut self.inputs[at];
+        input.clock.active(now.micros());
+        let mut jumped = input.clock.replay_jumps(offset);
+        if offset >= input.replay_until {
+            if input.replay_until != i64::MIN {
+                self.end_replay(at, out);
+            }
+            jumped |= self.inputs[at].clock.wake(offset, self.state.watermark);
+        }
+        if jumped {
+            // As ticks have done it already where the jump is of now, and not replayed.
+            let clock = &self.inputs[at].clock;
+            let State { windows, tables, .. } = &mut self.state;
+            if windows.is_new(clock.present()) {
+                windows.make_to(clock.present(), clock.watermark, tables);
+            }
+            self.advance(out);
+        }
+        let input = &mut self.inputs[at];
+        let replay_end = if input.replay_until == i64::MIN { i64::MAX } else { input.replay_until };
+        input.attention_at = input.clock.jumps.next_offset().min(replay_end);
+    }
+
+    /// The log of an input has brought its watermark to another second.
+    #[cold]
+    fn turn(&mut self, at: usize, out: &mut TaskOutputs) {
+        let input = &mut self.inputs[at];
+        input.clock.turned();
+        input.replay_points.note(input.next_offset, input.clock.own());
         self.advance(out);
+        // By the logs alone: what the wall clock adds may be forgotten itself where it decided nothing.
+        let logs = self.inputs.iter().map(|input| input.clock.own()).max().unwrap_or(NOT_BEGUN);
+        let seen = logs.min(self.state.watermark);
+        if seen != NOT_BEGUN && seen - self.options.window_size >= self.forgotten_at {
+            self.forgotten_at = seen;
+            self.state.checkouts.expire_before(seen);
+            self.state.tables.forget(seen, self.options.attribution_lookback);
+        }
     }
 
     #[inline]
     fn record(&mut self, at: usize, record: &Record<'_>, out: Option<&mut TaskOutputs>) {
         let Self { inputs, state, options, totals, .. } = self;
-        let Input { decoder, clock, replay_points, next_offset, dedup, .. } = &mut inputs[at];
-        replay_points.note(record.offset, clock.watermark);
+        let Input { decoder, clock, next_offset, dedup, .. } = &mut inputs[at];
         *next_offset = record.offset + 1;
         let skewed = record.timestamp_ms.saturating_mul(1_000).saturating_add(options.max_future_skew);
         let rejection = match decoder.decode(record.value) {
@@ -153,7 +211,8 @@ impl Task {
             }
             Err(rejection) => rejection,
         };
-        let present = clock.present().max(state.watermark);
+        clock.judged();
+        let present = clock.present();
         let present = if present == NOT_BEGUN { record.timestamp_ms.saturating_mul(1_000) } else { present };
         state.windows.at(present).quality.count(Uncounted::Rejected(rejection.reason));
         let Some(out) = out else { return };
@@ -181,7 +240,7 @@ impl Task {
         let frontier = frontier.map_or(NOT_BEGUN, Timestamp::micros);
         for (at, &caught_up) in caught_up.iter().enumerate() {
             if caught_up && self.inputs[at].replay_until != i64::MIN {
-                self.end_replay(at); // the rest of the replay is gone from the log
+                self.end_replay(at, out); // the rest of the replay is gone from the log
             }
             self.inputs[at].clock.tick(now.micros(), caught_up, self.options.idle_after, frontier);
         }
@@ -220,7 +279,7 @@ impl Task {
     ///
     /// Nothing is closed by this, so a later run that replays the log goes on from where this one was.
     pub fn drain(&mut self, out: &mut TaskOutputs) {
-        (0..self.inputs.len()).for_each(|at| self.end_replay(at));
+        (0..self.inputs.len()).for_each(|at| self.end_replay(at, out));
         self.state.decide(i64::MAX, &self.options, &mut self.totals);
         for resolution in Resolution::ALL {
             self.emit_resolution(resolution, out);
@@ -230,12 +289,19 @@ impl Task {
 
     /// The commits that hold once everything handed out so far is durable, one per input.
     pub fn checkpoints(&mut self) -> Vec<Checkpoint> {
-        let needed = self.needed_from();
+        let needed = self.needed_from(self.state.watermark);
         let out_of_orderness = self.options.out_of_orderness;
-        let of = |input: &mut Input| Checkpoint {
-            next_offset: input.next_offset.max(input.replay_until),
-            watermark: input.clock.watermark.max(input.committed_watermark),
-            replay: input.replay_points.replay_from(needed, out_of_orderness),
+        let task_watermark = self.state.watermark;
+        let of = |input: &mut Input| {
+            let replay = input.replay_points.replay_from(needed, out_of_orderness);
+            input.clock.jumps.trim(replay);
+            Checkpoint {
+                next_offset: input.next_offset.max(input.replay_until),
+                // An idle input is judged by the task's watermark when it wakes up, be it after a restart.
+                watermark: input.clock.watermark.max(task_watermark).max(input.committed_watermark),
+                replay,
+                jumps: input.clock.jumps.since(replay),
+            }
         };
         self.inputs.iter_mut().map(of).collect()
     }
@@ -267,6 +333,8 @@ impl Task {
             clicks: tables.clicks,
             dedup_ids: self.inputs.iter().map(|input| input.dedup.len()).sum(),
             reordering: reorder.len(),
+            jumps: self.inputs.iter().map(|input| input.clock.jumps.len()).sum(),
+            jumps_forgotten: self.inputs.iter().map(|input| input.clock.jumps.forgotten()).sum(),
             overflowed: tables.overflowed,
             state_bytes: windows.bytes()
                 + tables.bytes()
@@ -276,32 +344,36 @@ impl Task {
         }
     }
 
-    /// Grows with every record read, and is the same for the same state.
-    fn position(&self) -> i64 {
-        self.inputs.iter().map(|input| input.next_offset).sum()
+    fn position(&self) -> Position {
+        let offsets = self.inputs.iter().map(|input| input.next_offset).sum();
+        Position { offsets, watermark: self.state.watermark }
     }
 
     fn is_replaying(&self) -> bool {
         self.inputs.iter().any(|input| input.replay_until != i64::MIN)
     }
 
-    fn end_replay(&mut self, at: usize) {
+    fn end_replay(&mut self, at: usize, out: &mut TaskOutputs) {
+        let was_replaying = self.is_replaying();
         let input = &mut self.inputs[at];
         input.next_offset = input.next_offset.max(input.replay_until);
         input.replay_until = i64::MIN;
-        input.clock.watermark = input.clock.watermark.max(input.committed_watermark);
-        if self.is_replaying() {
+        input.clock.end_replay(input.committed_watermark);
+        if self.is_replaying() || !was_replaying {
             return;
         }
+        self.advance(out);
         // What began before the replay did is incomplete here, and was final when it was committed.
-        self.advance(&mut TaskOutputs::default());
-        let needed = self.needed_from();
-        self.state.windows.drop_before(needed);
+        let complete_from = self.needed_from(self.settled);
+        self.state.windows.drop_before(complete_from);
+        let position = self.position();
+        let held = std::mem::take(&mut self.held).into_iter();
+        out.partials
+            .extend(held.map(|(of, start, partial)| self.identity.window(of, start, position, partial)));
     }
 
-    /// No open state depends on an event earlier than this.
-    fn needed_from(&self) -> i64 {
-        let watermark = self.state.watermark;
+    /// No open state depends on an event earlier than this, with the task's watermark there.
+    fn needed_from(&self, watermark: i64) -> i64 {
         if watermark == NOT_BEGUN {
             return NOT_BEGUN;
         }
@@ -310,31 +382,30 @@ impl Task {
         hour_start.min(watermark - self.options.lookback())
     }
 
-    /// Moves the task's watermark and does what that allows: decide facts, close windows, forget.
+    /// Moves the task's watermark to another second and does what that allows: decide facts, close windows.
     fn advance(&mut self, out: &mut TaskOutputs) {
         let active =
             self.inputs.iter().filter(|input| !input.clock.is_idle()).map(|input| input.clock.watermark);
         let all = self.inputs.iter().map(|input| input.clock.watermark);
         let watermark = active.min().or(all.max()).expect("a task has an input");
-        if watermark <= self.state.watermark {
+        if watermark.div_euclid(SECOND) <= self.state.watermark.div_euclid(SECOND) {
             return;
         }
         self.state.watermark = watermark;
         self.state.decide(watermark, &self.options, &mut self.totals);
-        let replaying = self.is_replaying();
-        let position = self.position();
-        let Self { identity, state, options, .. } = self;
-        let State { windows, tables, checkouts, .. } = state;
+        let (replaying, position) = (self.is_replaying(), self.position()); // with the new watermark
+        let Self { identity, state, options, settled, held, .. } = self;
+        let State { windows, tables, .. } = state;
         windows.close(watermark, tables, |resolution, start, partial| {
-            if !replaying {
+            if start + options.size_of(resolution) + options.allowed_lateness <= *settled {
+                return;
+            }
+            if replaying {
+                held.push((resolution, start, partial));
+            } else {
                 out.partials.push(identity.window(resolution, start, position, partial));
             }
         });
-        if watermark - options.window_size >= self.forgotten_at {
-            self.forgotten_at = watermark;
-            checkouts.expire_before(watermark);
-            tables.forget(watermark, options.attribution_lookback);
-        }
     }
 
     fn emit_resolution(&mut self, resolution: Resolution, out: &mut TaskOutputs) {
@@ -376,13 +447,19 @@ impl Input {
             max_bytes: options.max_bytes,
         })
         .map_err(|source| OptionsError::Decoder { topic: options.topic.clone(), source })?;
-        let ReplayPoint { offset, watermark } = start.replay;
+        let from = start.replay;
+        let mut clock = InputClock::new(all.out_of_orderness, from.watermark, &start.jumps, now.micros());
+        let replay = from.offset < start.next_offset;
+        if !replay {
+            clock.end_replay(start.watermark);
+        }
         Ok(Self {
             decoder,
-            clock: InputClock::new(all.out_of_orderness, watermark, now.micros()),
-            replay_points: ReplayPoints::new(start.replay, all.window_size),
-            next_offset: offset,
-            replay_until: if offset < start.next_offset { start.next_offset } else { i64::MIN },
+            clock,
+            replay_points: ReplayPoints::new(from, all.window_size),
+            next_offset: from.offset,
+            replay_until: if replay { start.next_offset } else { i64::MIN },
+            attention_at: i64::MIN,
             committed_watermark: start.watermark,
             dedup: Dedup::new(all.dedup_window),
         })
@@ -394,7 +471,13 @@ impl TaskIdentity {
         Message { origin: self.origin, task: self.partition, body }.encode()
     }
 
-    fn window(&self, resolution: Resolution, start: i64, position: i64, partial: Partial) -> PartialRecord {
+    fn window(
+        &self,
+        resolution: Resolution,
+        start: i64,
+        position: Position,
+        partial: Partial,
+    ) -> PartialRecord {
         PartialRecord {
             partition: merge_partition(resolution, start, self.merge_partitions),
             value: self.message(Body::Window { resolution, start, position, partial: Box::new(partial) }),

@@ -128,6 +128,9 @@ impl Windows {
                 out(Resolution::Raw, open.start, open.state.partial(tables, span(open.start, self.size)));
             }
             fold_into(&mut self.minutes, MINUTE, &open);
+            if open.changed {
+                mark(&mut self.hours, open.start, HOUR); // the minute may be sent on before it is folded
+            }
             if self.spare.len() < SPARE_MAX {
                 open.state.clear();
                 self.spare.push(open.state);

@@ -6,7 +6,7 @@ use crate::analytics::Partial;
 use crate::point::Resolution;
 
 /// The first byte of every message; changed with the format.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// One message of the partials topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,11 +20,20 @@ pub(crate) struct Message {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Body {
-    /// The task's full values of a window as of `position`, the sum of its inputs' next offsets. Replaces what it
-    /// sent before, unless that was of a later position: a restarted task begins again at an earlier one.
-    Window { resolution: Resolution, start: i64, position: i64, partial: Box<Partial> },
+    /// The task's full values of a window as of a position. Replaces what it sent before, unless that was of a later
+    /// one: a restarted task begins again at an earlier one.
+    Window { resolution: Resolution, start: i64, position: Position, partial: Box<Partial> },
     /// Sent to every partition of the topic, after the windows it speaks of.
     Progress(Progress),
+}
+
+/// How far a task was when it said something: it grows with every record, and with what the wall clock decides while
+/// there is none. The same position means the same state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// The sum of its inputs' next offsets.
+    pub(crate) offsets: i64,
+    pub(crate) watermark: i64,
 }
 
 /// How far a task is.

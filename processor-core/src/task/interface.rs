@@ -72,6 +72,10 @@ pub struct TaskReport {
     pub dedup_ids: usize,
     /// Events waiting for the watermark.
     pub reordering: usize,
+    /// Moves of a watermark by the wall clock that decided something and that a replay would repeat.
+    pub jumps: usize,
+    /// Such moves for which there was no room in a commit: what was late for them alone may be counted by a replay.
+    pub jumps_forgotten: u64,
     /// Events whose route, URL or campaign went to `__other__`.
     pub overflowed: u64,
     /// Estimated bytes of state.

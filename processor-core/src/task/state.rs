@@ -61,9 +61,10 @@ impl State {
         live: bool,
     ) -> Counted {
         let time = event.time.micros();
-        let watermark = clock.watermark.max(self.watermark);
+        let watermark = clock.watermark;
         if self.windows.is_closed(time, watermark) {
-            self.windows.at(clock.present().max(self.watermark)).quality.count(Uncounted::Late);
+            clock.judged();
+            self.windows.at(clock.present()).quality.count(Uncounted::Late);
             totals.late += u64::from(live);
             let end = time - time.rem_euclid(options.window_size) + options.window_size;
             return Counted::Late { by: watermark - end - options.allowed_lateness };
@@ -84,6 +85,9 @@ impl State {
         self.windows.at(time).traffic.count(event, user, &mut self.tables);
         totals.counted += u64::from(live);
         if time < watermark {
+            if time >= clock.own() {
+                clock.judged();
+            }
             totals.behind_watermark += u64::from(live);
         } else {
             self.keep_for_facts(event, user, input, offset, totals);

@@ -91,9 +91,14 @@ fn read(
     let mut ids: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     let mut checkout_ids = BTreeSet::new();
     let mut accepted = Vec::new();
+    let mut moved = i64::MIN;
     for (offset, record) in (0..).zip(log) {
-        let watermark = greatest.map_or(i64::MIN, |greatest| greatest - OUT_OF_ORDERNESS);
-        let present = greatest.unwrap_or(record.timestamp_ms * 1_000);
+        // What the wall clock decided holds from then on.
+        moved = moved.max(record.silence_to.unwrap_or(i64::MIN));
+        let own = greatest.map_or(i64::MIN, |greatest| greatest - OUT_OF_ORDERNESS);
+        let watermark = own.max(moved);
+        let present = greatest.unwrap_or(i64::MIN).max(moved);
+        let present = if present == i64::MIN { record.timestamp_ms * 1_000 } else { present };
         let event = match decoder.decode(Some(&record.value)) {
             Ok(event) if event.time.micros() <= record.timestamp_ms * 1_000 + 60 * SECOND => event,
             Ok(_) => {

@@ -33,6 +33,8 @@ impl Random {
 pub(crate) struct Logged {
     pub(crate) timestamp_ms: i64,
     pub(crate) value: Vec<u8>,
+    /// Before this record there was silence, in which the wall clock moved the watermark so far (microseconds).
+    pub(crate) silence_to: Option<i64>,
 }
 
 /// One log per partition.
@@ -46,21 +48,35 @@ const START_MS: i64 = 1_755_720_000_000;
 fn log(random: &mut Random, partition: u64) -> Vec<Logged> {
     let mut log: Vec<Logged> = Vec::new();
     let mut now_ms = START_MS;
+    // Records of a pause, or from before it, that come first after it: their number, and how far they lie back.
+    let (mut stale, mut stale_ms) = (0, 0);
     for number in 0..random.below(400) {
-        now_ms += match random.below(100) {
+        let pause_ms = match random.below(100) {
             0 => 3_700_000, // more than an hour of silence
             1..=4 => 30_000 + random.below(300_000) as i64,
             _ => random.below(1_500) as i64,
         };
+        // A pause may be seen as such, or read at once later on, as in a backfill.
+        let silence_to = (pause_ms >= 30_000 && random.chance(70))
+            .then(|| (now_ms + random.below(pause_ms as u64) as i64) / 1_000 * 1_000_000);
+        if pause_ms >= 30_000 && random.chance(60) {
+            (stale, stale_ms) = (1 + random.below(6), pause_ms + 100_000);
+        }
+        now_ms += pause_ms;
         if random.chance(4) && !log.is_empty() {
             // The same bytes again, soon or much later.
             let back = 1 + random.below(log.len().min(60) as u64) as usize;
             let mut again = log[log.len() - back].clone();
             again.timestamp_ms = now_ms;
+            again.silence_to = silence_to;
             log.push(again);
             continue;
         }
         let behind_ms = match random.below(50) {
+            _ if stale > 0 => {
+                stale -= 1;
+                random.below(stale_ms as u64) as i64
+            }
             0 => 60_000 + random.below(200_000) as i64, // too late, or nearly
             1 => -30_000,                               // a clock that runs ahead
             2 => -90_000,                               // one that is beyond belief
@@ -72,7 +88,7 @@ fn log(random: &mut Random, partition: u64) -> Vec<Logged> {
         } else {
             event(random, partition, number, now_ms - behind_ms).into_bytes()
         };
-        log.push(Logged { timestamp_ms: now_ms, value });
+        log.push(Logged { timestamp_ms: now_ms, value, silence_to });
     }
     log
 }

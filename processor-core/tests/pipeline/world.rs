@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use events::Timestamp;
 use processor_core::{
-    Checkpoint, FieldValue, Merge, MergeCheckpoint, MergeOutputs, Options, Point, Record, ReplayPoint, Task,
-    TaskIdentity, TaskOutputs, TaskTotals,
+    Checkpoint, FieldValue, Merge, MergeCheckpoint, MergeOutputs, Options, Point, Record, Task, TaskIdentity,
+    TaskOutputs, TaskTotals,
 };
 
 use super::random::{Logged, Random};
@@ -33,6 +33,8 @@ pub(crate) struct World<'a> {
     // What a crash loses.
     tasks: Vec<Task>,
     positions: Vec<usize>,
+    /// Where each task's replay ends.
+    committed: Vec<usize>,
     merges: Vec<Merge>,
     merge_positions: Vec<usize>,
     epochs: Vec<Epoch>,
@@ -64,6 +66,7 @@ impl<'a> World<'a> {
             late: BTreeSet::new(),
             tasks: Vec::new(),
             positions: Vec::new(),
+            committed: Vec::new(),
             merges: Vec::new(),
             merge_positions: Vec::new(),
             epochs: Vec::new(),
@@ -125,6 +128,9 @@ impl<'a> World<'a> {
             origin: 7,
         };
         let now = Timestamp::from_micros(self.now);
+        let committed =
+            |commit: &Option<(i64, String)>| commit.as_ref().map_or(0, |(next, _)| *next as usize);
+        self.committed = self.task_commits.iter().map(committed).collect();
         (self.tasks, self.positions) = self
             .task_commits
             .iter()
@@ -132,14 +138,11 @@ impl<'a> World<'a> {
             .map(|(task, commit)| {
                 let start = match commit {
                     Some((offset, metadata)) => Checkpoint::parse(*offset, metadata),
-                    None => Checkpoint {
-                        next_offset: 0,
-                        watermark: i64::MIN,
-                        replay: ReplayPoint { offset: 0, watermark: i64::MIN },
-                    },
+                    None => Checkpoint::beginning(),
                 };
+                let from = start.replay.offset as usize;
                 let made = Task::new(Arc::clone(&self.options), identity(task), &[start], now);
-                (made.expect("the options are valid"), start.replay.offset as usize)
+                (made.expect("the options are valid"), from)
             })
             .unzip();
         (self.merges, self.merge_positions) = self
@@ -156,7 +159,15 @@ impl<'a> World<'a> {
     fn read(&mut self, task: usize) {
         let log = &self.logs[task];
         let from = self.positions[task];
+        // What was committed is read again without the silences there were.
+        let silence =
+            |at: usize| log.get(at).and_then(|of| of.silence_to).filter(|_| at >= self.committed[task]);
+        if let Some(to) = silence(from).filter(|to| self.watermark(task) < *to) {
+            self.silence(task, to);
+            return;
+        }
         let until = (from + 1 + self.random.below(40) as usize).min(log.len());
+        let until = (from + 1..until).find(|at| silence(*at).is_some()).unwrap_or(until);
         self.positions[task] = until;
         let records = (from..until).map(|at| Record {
             offset: at as i64,
@@ -169,13 +180,45 @@ impl<'a> World<'a> {
         self.deliver(task, out);
     }
 
+    /// Everything is read and nothing comes: the wall clock and the frontier move the watermark, at last to `to`.
+    fn silence(&mut self, task: usize, to: i64) {
+        let mut out = TaskOutputs::default();
+        let mut tick = |world: &mut Self, caught_up: bool, frontier: Option<i64>| {
+            let frontier = frontier.map(Timestamp::from_micros);
+            world.tasks[task].tick(Timestamp::from_micros(world.now), &[caught_up], frontier, &mut out);
+        };
+        tick(self, false, None);
+        self.now += 10_000_000 + self.random.below(5_000_000) as i64;
+        match self.random.below(3) {
+            0 => {
+                tick(self, true, None);
+                let left = to.saturating_sub(self.watermark(task)).clamp(1, 4_000_000_000);
+                self.now += self.random.below(left as u64) as i64;
+                tick(self, true, None);
+            }
+            1 => {
+                let earlier = to - self.random.below(600_000_000) as i64;
+                tick(self, true, Some(earlier));
+            }
+            _ => tick(self, true, Some(to)),
+        }
+        self.deliver(task, out);
+        if self.random.chance(30) {
+            self.seal(task);
+        }
+    }
+
+    fn watermark(&self, task: usize) -> i64 {
+        self.tasks[task].report().watermark.map_or(i64::MIN, Timestamp::micros)
+    }
+
     fn seal(&mut self, task: usize) {
         let now = Timestamp::from_micros(self.now);
         let mut out = TaskOutputs::default();
         self.tasks[task].tick(now, &[false], None, &mut out);
         self.tasks[task].emit(now, &mut out);
         self.deliver(task, out);
-        let checkpoint = self.tasks[task].checkpoints()[0];
+        let checkpoint = &self.tasks[task].checkpoints()[0];
         let partials = self.partials.iter().map(Vec::len).enumerate().collect();
         self.epochs.push(Epoch { task, commit: (checkpoint.next_offset, checkpoint.metadata()), partials });
     }

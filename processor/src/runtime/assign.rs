@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use processor_core::{Checkpoint, Merge, MergeCheckpoint, ReplayPoint, Task, TaskIdentity};
+use processor_core::{Checkpoint, Merge, MergeCheckpoint, Task, TaskIdentity};
 
 use super::RunError;
 use super::shared::{Shared, now};
@@ -94,11 +94,7 @@ impl Coordinator {
         let shared = &self.shared;
         let start = |input: &Option<&AssignedPartition>| match input.and_then(|of| of.committed.as_ref()) {
             Some(committed) => Checkpoint::parse(committed.offset, &committed.metadata),
-            None => Checkpoint {
-                next_offset: 0,
-                watermark: i64::MIN,
-                replay: ReplayPoint { offset: 0, watermark: i64::MIN },
-            },
+            None => Checkpoint::beginning(),
         };
         let starts: Vec<Checkpoint> = inputs.iter().map(start).collect();
         let identity = TaskIdentity {
