@@ -4,6 +4,8 @@ mod check;
 mod fast;
 mod slow;
 
+pub use fast::PlainEvent;
+
 use crate::names::Names;
 use crate::{DecoderOptions, Event, EventType, OptionsError, Reason, Rejection};
 
@@ -13,7 +15,7 @@ use crate::{DecoderOptions, Event, EventType, OptionsError, Reason, Rejection};
 #[derive(Debug)]
 pub struct Decoder {
     names: Names,
-    layout: fast::Layout,
+    memory: fast::Memory,
     default_type: EventType,
     max_bytes: usize,
     /// Holds the strings of the current record that are written with escapes.
@@ -28,10 +30,11 @@ impl Decoder {
     pub fn new(options: &DecoderOptions) -> Result<Self, OptionsError> {
         let names = Names::new(&options.fields)?;
         Ok(Self {
-            layout: fast::Layout::new(&names),
+            memory: fast::Memory::new(&names),
             names,
             default_type: options.default_type,
-            max_bytes: options.max_bytes,
+            // Beyond it positions would not fit what they are kept in; Kafka has no such records.
+            max_bytes: options.max_bytes.min(u32::MAX as usize),
             scratch: String::new(),
         })
     }
@@ -44,23 +47,22 @@ impl Decoder {
     /// A [`Rejection`] says why the record is no event; the decoder is as ready for the next one as before.
     #[inline]
     pub fn decode<'a>(&'a mut self, value: Option<&'a [u8]>) -> Result<Event<'a>, Rejection> {
-        if let Some(value) = value.filter(|value| value.len() <= self.max_bytes) {
-            let mut event = Event::EMPTY;
-            if fast::decode(value, &self.names, &mut self.layout, self.default_type, &mut event).is_some() {
-                return Ok(event);
-            }
+        if let Some(event) = value.and_then(|value| self.decode_plain(value)?.event()) {
+            return Ok(event);
         }
         self.decode_slowly(value)
     }
 
-    /// What the fast path answers, if it does: for tests that compare the two.
-    #[doc(hidden)]
+    /// The event of a plain record, without the cost of making an [`Event`]: one flat object of unescaped strings,
+    /// ordinary numbers and nulls.
+    ///
+    /// `None` says nothing of the record but that [`Decoder::decode`] has to be asked. What this answers, that does.
     #[inline]
-    pub fn decode_fast<'a>(&mut self, value: Option<&'a [u8]>) -> Option<Event<'a>> {
-        let value = value.filter(|value| value.len() <= self.max_bytes)?;
-        let mut event = Event::EMPTY;
-        fast::decode(value, &self.names, &mut self.layout, self.default_type, &mut event)?;
-        Some(event)
+    pub fn decode_plain<'d, 'a>(&'d mut self, value: &'a [u8]) -> Option<PlainEvent<'d, 'a>> {
+        if value.len() > self.max_bytes {
+            return None;
+        }
+        fast::decode(value, &self.names, &mut self.memory, self.default_type)
     }
 
     /// What [`Decoder::decode`] answers, always found by the slow path: for tests that compare the two.

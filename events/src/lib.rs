@@ -40,7 +40,7 @@ mod options;
 mod rejection;
 mod timestamp;
 
-pub use decoder::Decoder;
+pub use decoder::{Decoder, PlainEvent};
 pub use event::{Event, EventType};
 pub use options::{DecoderOptions, OptionsError};
 pub use rejection::{Reason, Rejection};

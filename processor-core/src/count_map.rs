@@ -5,6 +5,8 @@
 pub(crate) struct CountMap {
     slots: Vec<Slot>,
     len: usize,
+    /// How many keys fit before it has to grow: three quarters of the slots.
+    room: usize,
     shift: u32,
 }
 
@@ -24,7 +26,7 @@ impl CountMap {
     #[inline]
     pub(crate) fn add(&mut self, key: u32, requests: u32, errors: u32) {
         debug_assert_ne!(key, EMPTY, "interner slots stay below u32::MAX");
-        if self.len * 4 >= self.slots.len() * 3 {
+        if self.len >= self.room {
             self.grow();
         }
         let slot = self.find(key);
@@ -38,10 +40,16 @@ impl CountMap {
         }
     }
 
+    /// Loads the place where a key is or would be looked for first.
+    #[inline]
+    pub(crate) fn touch(&self, key: u32) -> u32 {
+        self.slots.get(self.home(key)).map_or(0, |slot| slot.key)
+    }
+
     /// Adds all of `other`.
     pub(crate) fn fold(&mut self, other: &Self) {
         // Keys come in the order of their hash, which would pile up in the first half of a table too small for them.
-        while (self.len + other.len) * 4 >= self.slots.len() * 3 {
+        while self.len + other.len >= self.room {
             self.grow();
         }
         for (key, requests, errors) in other.iter() {
@@ -75,11 +83,17 @@ impl CountMap {
     #[inline]
     fn find(&self, key: u32) -> usize {
         let mask = self.slots.len() - 1;
-        let mut at = (key.wrapping_mul(0x9E37_79B9) >> self.shift) as usize;
+        let mut at = self.home(key);
         while self.slots[at].key != key && self.slots[at].key != EMPTY {
             at = (at + 1) & mask;
         }
         at
+    }
+
+    /// Where a key is looked for first; within the slots, of which there must be some.
+    #[inline]
+    fn home(&self, key: u32) -> usize {
+        (key.wrapping_mul(0x9E37_79B9) >> self.shift) as usize
     }
 
     #[cold]
@@ -87,6 +101,7 @@ impl CountMap {
         let slots = (self.slots.len() * 2).max(MIN_SLOTS);
         let old = std::mem::replace(&mut self.slots, vec![FREE; slots]);
         self.shift = 32 - slots.trailing_zeros();
+        self.room = slots / 4 * 3;
         for entry in old {
             if entry.key != EMPTY {
                 let at = self.find(entry.key);

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 /// Ids are kept in generations of half the span. Nearly every id is new, and to see that it is, one word per
 /// generation is looked at: a Bloom filter of 10 bits an id or more, whose loads depend on nothing and overlap. Only
 /// where one says "maybe" is the id looked up. When the watermark has left a generation behind, it is dropped whole, so
-/// nothing is swept. About 14 bytes an id.
+/// nothing is swept. About 11 bytes an id.
 ///
-/// Ids are told apart by 64-bit fingerprints: an event is dropped wrongly with a chance of (live ids) / 2^64. At 6
-/// million live ids and 10,000 events/s that is once in ten years.
+/// An id is told by its 64-bit fingerprint: an event is dropped wrongly with a chance of (live ids) / 2^64. At 6 million
+/// live ids and 10,000 events/s that is once in ten years. With windows beyond two hours a bit of the fingerprint is
+/// given up for each doubling (four at most), as a fingerprint shares a word with the second it was counted at.
 #[derive(Debug)]
 pub(crate) struct Dedup {
     window_s: i64,
@@ -17,6 +18,8 @@ pub(crate) struct Dedup {
     generations: VecDeque<Generation>,
     /// Kept for reuse, emptied.
     spare: Option<Generation>,
+    /// How an id is kept.
+    packing: Packing,
 }
 
 /// Generations per span.
@@ -26,8 +29,9 @@ impl Dedup {
     /// `window` in microseconds.
     pub(crate) fn new(window: i64) -> Self {
         let window_s = window / 1_000_000;
-        let span_s = (window_s / GENERATIONS).max(1);
-        Self { window_s, span_s, generations: VecDeque::new(), spare: None }
+        let span_s = (window_s / GENERATIONS).clamp(1, SPAN_MAX_S);
+        let packing = Packing { second_bits: (span_s as u64).next_power_of_two().trailing_zeros() };
+        Self { window_s, span_s, generations: VecDeque::new(), spare: None, packing }
     }
 
     /// Whether `fingerprint` was counted within the window of `time` (microseconds, compared in whole seconds);
@@ -35,7 +39,6 @@ impl Dedup {
     #[inline]
     pub(crate) fn is_repeat(&mut self, fingerprint: u64, time: i64) -> bool {
         let second = time.div_euclid(1_000_000);
-        let number = second.div_euclid(self.span_s);
         let bits = Bits::of(fingerprint);
         // No early exit: nearly always all answer no, and then their loads overlap.
         let mut maybe = false;
@@ -45,16 +48,25 @@ impl Dedup {
         if maybe && self.find(fingerprint, &bits, second) {
             return true;
         }
-        let within = (second - number * self.span_s) as u16;
-        self.generation(number).insert(fingerprint, &bits, within);
+        let packing = self.packing;
+        let generation = self.generation(second);
+        let within = (second - generation.start_s) as u64;
+        generation.insert(fingerprint, &bits, packing.pack(fingerprint, within), packing);
         false
+    }
+
+    /// Loads what [`Dedup::is_repeat`] will look at.
+    #[inline]
+    pub(crate) fn touch(&self, fingerprint: u64) -> u64 {
+        let bits = Bits::of(fingerprint);
+        self.generations.iter().fold(0, |seen, generation| seen ^ generation.word(&bits))
     }
 
     /// Tells that no event earlier than `time` will be asked about any more.
     pub(crate) fn expire_before(&mut self, time: i64) {
         let floor_s = time.div_euclid(1_000_000) - self.window_s;
         let span_s = self.span_s;
-        while self.generations.front().is_some_and(|of| (of.number + 1) * span_s <= floor_s) {
+        while self.generations.front().is_some_and(|of| of.start_s + span_s <= floor_s) {
             let mut gone = self.generations.pop_front().expect("it has a front");
             gone.clear();
             self.spare = Some(gone);
@@ -66,43 +78,70 @@ impl Dedup {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let bucket = |of: &Bucket| of.fingerprints.capacity() * 10 + size_of::<Bucket>();
+        let bucket = |of: &Vec<u64>| of.capacity() * 8 + size_of::<Vec<u64>>();
         let of = |of: &Generation| of.filter.capacity() * 8 + of.buckets.iter().map(bucket).sum::<usize>();
         self.generations.iter().map(of).sum()
     }
 
     #[cold]
     fn find(&self, fingerprint: u64, bits: &Bits, second: i64) -> bool {
+        let packing = self.packing;
         self.generations.iter().filter(|generation| generation.may_hold(bits)).any(|generation| {
-            let start = generation.number * self.span_s;
-            let mut seconds = generation.seconds_of(fingerprint);
-            seconds.any(|within| (start + i64::from(within) - second).abs() <= self.window_s)
+            let mut seconds = generation.seconds_of(fingerprint, packing);
+            seconds.any(|within| (generation.start_s + within - second).abs() <= self.window_s)
         })
     }
 
-    /// The generation of this number, made if need be: nearly always the last.
+    /// The generation of this second, made if need be: nearly always the last.
     #[inline]
-    fn generation(&mut self, number: i64) -> &mut Generation {
+    fn generation(&mut self, second: i64) -> &mut Generation {
         let last = self.generations.len().wrapping_sub(1);
         let at = match self.generations.get(last) {
-            Some(of) if of.number == number => last,
-            _ => self.open(number),
+            Some(of) if (0..self.span_s).contains(&(second - of.start_s)) => last,
+            _ => self.open(second),
         };
         &mut self.generations[at]
     }
 
     #[cold]
-    fn open(&mut self, number: i64) -> usize {
-        let at = self.generations.partition_point(|of| of.number < number);
-        if self.generations.get(at).is_none_or(|of| of.number != number) {
+    fn open(&mut self, second: i64) -> usize {
+        let start_s = second - second.rem_euclid(self.span_s);
+        let at = self.generations.partition_point(|of| of.start_s < start_s);
+        if self.generations.get(at).is_none_or(|of| of.start_s != start_s) {
             let made = self.spare.take().unwrap_or_default();
-            self.generations.insert(at, Generation { number, ..made });
+            self.generations.insert(at, Generation { start_s, ..made });
         }
         at
     }
 }
 
-/// Four bits in one word of a filter.
+/// How an id is kept in one word: its fingerprint, without the high bits that its bucket stands for, above the second
+/// within the generation.
+#[derive(Debug, Clone, Copy)]
+struct Packing {
+    second_bits: u32,
+}
+
+/// So that the second leaves at least 48 bits to the fingerprint.
+const SPAN_MAX_S: i64 = 1 << 16;
+
+impl Packing {
+    #[inline]
+    fn pack(self, fingerprint: u64, second: u64) -> u64 {
+        fingerprint << self.second_bits | second
+    }
+
+    fn second(self, word: u64) -> i64 {
+        (word & ((1 << self.second_bits) - 1)) as i64
+    }
+
+    /// The fingerprint's low 48 bits or more.
+    fn fingerprint(self, word: u64) -> u64 {
+        word >> self.second_bits
+    }
+}
+
+/// Four bits in one word of a filter, told by the low 48 bits of a fingerprint.
 struct Bits {
     word: u64,
     mask: u64,
@@ -112,96 +151,90 @@ impl Bits {
     #[inline]
     fn of(fingerprint: u64) -> Self {
         let bit = |shift: u32| 1_u64 << ((fingerprint >> shift) & 63);
-        Self { word: fingerprint >> 32, mask: bit(8) | bit(14) | bit(20) | bit(26) }
+        Self { word: (fingerprint >> 24) & 0xff_ffff, mask: bit(0) | bit(6) | bit(12) | bit(18) }
     }
 }
 
 /// The ids of one stretch of event time.
 #[derive(Debug, Default)]
 struct Generation {
-    /// Its first second over the span.
-    number: i64,
+    /// Its first second.
+    start_s: i64,
     filter: Vec<u64>,
-    /// By the high bits of the fingerprint. Appending touches the end of one bucket and decides nothing, so it never
-    /// waits for memory as probing a table would.
-    buckets: Vec<Bucket>,
+    /// Packed ids by the high bits of the fingerprint. Appending touches the end of one bucket and decides nothing, so
+    /// it never waits for memory as probing a table would.
+    buckets: Vec<Vec<u64>>,
     len: usize,
-}
-
-#[derive(Debug, Default)]
-struct Bucket {
-    fingerprints: Vec<u64>,
-    /// The second within the generation at which each was counted.
-    seconds: Vec<u16>,
-}
-
-impl Bucket {
-    /// By a half, not twofold: these are most of the memory.
-    #[cold]
-    fn grow(&mut self) {
-        let more = (self.fingerprints.len() / 2).max(8);
-        self.fingerprints.reserve_exact(more);
-        self.seconds.reserve_exact(more);
-    }
+    /// How many ids the filter is good for: six to a word, 10 bits an id.
+    room: usize,
 }
 
 const FILTER_MIN: usize = 64;
-const BUCKET_BITS: u32 = 11;
+/// The most a filter's words are told apart by: 100 million ids in a generation, beyond which it answers "maybe" more.
+const FILTER_MAX: usize = 1 << 24;
+const BUCKET_BITS: u32 = 12;
 
 impl Generation {
     #[inline]
     fn may_hold(&self, bits: &Bits) -> bool {
-        // Filter lengths are powers of two; an empty one has no word, so nothing.
-        match self.filter.get(bits.word as usize & self.filter.len().wrapping_sub(1)) {
-            Some(word) => word & bits.mask == bits.mask,
-            None => false,
-        }
-    }
-
-    /// The seconds, within this generation, at which the id was counted.
-    fn seconds_of(&self, fingerprint: u64) -> impl Iterator<Item = u16> + '_ {
-        let bucket = &self.buckets[bucket_of(fingerprint)]; // there are buckets where the filter may hold it
-        let found = bucket.fingerprints.iter().zip(&bucket.seconds);
-        found.filter(move |(found, _)| **found == fingerprint).map(|(_, second)| *second)
+        self.word(bits) & bits.mask == bits.mask
     }
 
     #[inline]
-    fn insert(&mut self, fingerprint: u64, bits: &Bits, second: u16) {
-        // Six ids to a word at most: 10 bits an id.
-        if self.len >= self.filter.len() * 6 {
-            self.grow();
+    fn word(&self, bits: &Bits) -> u64 {
+        // Filter lengths are powers of two; an empty one has no word, so nothing.
+        self.filter.get(bits.word as usize & self.filter.len().wrapping_sub(1)).copied().unwrap_or(0)
+    }
+
+    /// The seconds, within this generation, at which the id was counted.
+    fn seconds_of(&self, fingerprint: u64, packing: Packing) -> impl Iterator<Item = i64> + '_ {
+        let bucket = &self.buckets[bucket_of(fingerprint)]; // there are buckets where the filter may hold it
+        let wanted = packing.fingerprint(packing.pack(fingerprint, 0));
+        bucket
+            .iter()
+            .filter(move |word| packing.fingerprint(**word) == wanted)
+            .map(move |word| packing.second(*word))
+    }
+
+    #[inline]
+    fn insert(&mut self, fingerprint: u64, bits: &Bits, packed: u64, packing: Packing) {
+        if self.len >= self.room {
+            self.grow(packing);
         }
         let word = bits.word as usize & (self.filter.len() - 1);
         self.filter[word] |= bits.mask;
         let bucket = &mut self.buckets[bucket_of(fingerprint)];
-        if bucket.fingerprints.len() == bucket.fingerprints.capacity() {
-            bucket.grow();
+        if bucket.len() == bucket.capacity() {
+            grow_bucket(bucket);
         }
-        bucket.fingerprints.push(fingerprint);
-        bucket.seconds.push(second);
+        bucket.push(packed);
         self.len += 1;
     }
 
     #[cold]
-    fn grow(&mut self) {
-        self.buckets.resize_with(1 << BUCKET_BITS, Bucket::default);
-        let words = (self.filter.len() * 2).max(FILTER_MIN);
+    fn grow(&mut self, packing: Packing) {
+        self.buckets.resize_with(1 << BUCKET_BITS, Vec::new);
+        let words = (self.filter.len() * 2).clamp(FILTER_MIN, FILTER_MAX);
+        self.room = if words == FILTER_MAX { usize::MAX } else { words * 6 };
         self.filter.clear();
         self.filter.resize(words, 0);
-        for fingerprint in self.buckets.iter().flat_map(|bucket| &bucket.fingerprints) {
-            let bits = Bits::of(*fingerprint);
+        for word in self.buckets.iter().flatten() {
+            let bits = Bits::of(packing.fingerprint(*word));
             self.filter[bits.word as usize & (words - 1)] |= bits.mask;
         }
     }
 
     fn clear(&mut self) {
         self.filter.fill(0);
-        for bucket in &mut self.buckets {
-            bucket.fingerprints.clear();
-            bucket.seconds.clear();
-        }
+        self.buckets.iter_mut().for_each(Vec::clear);
         self.len = 0;
     }
+}
+
+/// By a quarter, not twofold: these are most of the memory.
+#[cold]
+fn grow_bucket(bucket: &mut Vec<u64>) {
+    bucket.reserve_exact((bucket.len() / 4).max(4));
 }
 
 #[inline]

@@ -2,19 +2,19 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
-/// Identity of a text: equal hashes are taken as equal texts. An `Interner` compares 64 bits and finds their place by
-/// the others, so among a million live texts a new one is taken for another with a chance below 10^-13.
+/// Identity of a text: equal hashes are taken as equal texts. Among a million live texts a new one is taken for another
+/// with a chance of 10^6 / 2^64, below 10^-13.
 #[inline]
-pub(crate) fn identity(text: &str) -> u128 {
-    xxh3_128(text.as_bytes())
+pub(crate) fn identity(text: &[u8]) -> u64 {
+    xxh3_64(text)
 }
 
 /// 64 bits for deduplication, where a collision drops one event; see `dedup` for the odds.
 #[inline]
-pub(crate) fn fingerprint(text: &str) -> u64 {
-    xxh3_64(text.as_bytes())
+pub(crate) fn fingerprint(text: &[u8]) -> u64 {
+    xxh3_64(text)
 }
 
 /// A hasher for keys we make ourselves, which no sender can choose to collide.

@@ -9,28 +9,30 @@ use crate::hash::identity;
 #[derive(Debug)]
 pub(crate) struct Interner<V> {
     table: HashTable<Entry>,
-    slots: Vec<Slot<V>>,
+    slots: Vec<Slot>,
+    /// By slot, apart from the rest, as these are what every use of a text touches.
+    values: Vec<V>,
+    /// Event time of the latest use by slot, whole seconds since 1970 (good until 2106).
+    last_seen_s: Vec<u32>,
     free: Vec<u32>,
     max: usize,
     cursor: usize,
+    /// Counts the texts forgotten: a slot found by `find` is good until it changes.
+    forgotten: u64,
 }
 
 /// What a look-up touches, in one place: 16 bytes.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// The high half of the identity; the low half has found the place.
-    check: u64,
+    identity: u64,
     slot: u32,
-    /// Event time of the latest use, whole seconds since 1970 (good until 2106).
-    last_seen_s: u32,
 }
 
 #[derive(Debug)]
-struct Slot<V> {
-    identity: u128,
+struct Slot {
+    identity: u64,
     text: Box<str>,
     state: SlotState,
-    value: V,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,73 +42,140 @@ enum SlotState {
     Reserved,
 }
 
+/// A text and what it is found by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key<'a> {
+    identity: u64,
+    /// Valid UTF-8.
+    text: &'a [u8],
+}
+
+impl<'a> Key<'a> {
+    /// `text` must be valid UTF-8, as every text of an event is.
+    #[inline]
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        Self { identity: identity(text), text }
+    }
+
+    /// # Panics
+    /// If the text was not valid UTF-8.
+    pub(crate) fn text(&self) -> &'a str {
+        std::str::from_utf8(self.text).expect("texts of events are valid UTF-8")
+    }
+}
+
+/// Where a text was found, and until when that is true.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hint {
+    slot: u32,
+    forgotten: u64,
+}
+
 /// The reserved slot of an interner made by [`Interner::with_other`].
 pub(crate) const OTHER_SLOT: u32 = 0;
 
 impl<V: Default> Interner<V> {
     /// At most `max` texts at a time.
     pub(crate) fn new(max: usize) -> Self {
-        Self { table: HashTable::new(), slots: Vec::new(), free: Vec::new(), max, cursor: 0 }
+        Self {
+            table: HashTable::new(),
+            slots: Vec::new(),
+            values: Vec::new(),
+            last_seen_s: Vec::new(),
+            free: Vec::new(),
+            max,
+            cursor: 0,
+            forgotten: 0,
+        }
     }
 
     /// At most `max` texts, and [`OTHER_SLOT`] for the rest.
     pub(crate) fn with_other(max: usize, other: &str) -> Self {
         let mut interner = Self::new(max);
-        interner.push(identity(other), other, i64::MAX, SlotState::Reserved);
+        interner.push(&Key::new(other.as_bytes()), i64::MAX, SlotState::Reserved);
         interner
+    }
+
+    /// Looks a text up ahead of its use, which then need not wait for memory.
+    #[inline]
+    pub(crate) fn find(&self, key: &Key<'_>) -> Option<Hint> {
+        let entry = self.table.find(key.identity, |entry| entry.identity == key.identity)?;
+        Some(Hint { slot: entry.slot, forgotten: self.forgotten })
+    }
+
+    /// The slot a hint names, if it is still good: for touching what is kept by slot.
+    #[inline]
+    pub(crate) fn hinted(&self, hint: Option<Hint>) -> Option<u32> {
+        hint.filter(|hint| hint.forgotten == self.forgotten).map(|hint| hint.slot)
+    }
+
+    /// As [`Interner::intern`], for a text that was looked up before.
+    #[inline]
+    pub(crate) fn intern_found(&mut self, key: &Key<'_>, hint: Option<Hint>, time: i64) -> Option<u32> {
+        match self.hinted(hint) {
+            Some(slot) => {
+                self.mark(slot, time);
+                Some(slot)
+            }
+            None => self.intern(key, time),
+        }
     }
 
     /// The text's slot, made if need be; `None` where there is no room. Marks it as used at `time`.
     #[inline]
-    pub(crate) fn intern(&mut self, text: &str, time: i64) -> Option<u32> {
-        let identity = identity(text);
-        let check = (identity >> 64) as u64;
-        match self.table.find_mut(identity as u64, |entry| entry.check == check) {
-            Some(entry) => {
-                entry.last_seen_s = entry.last_seen_s.max(seconds(time));
-                Some(entry.slot)
+    pub(crate) fn intern(&mut self, key: &Key<'_>, time: i64) -> Option<u32> {
+        match self.table.find(key.identity, |entry| entry.identity == key.identity) {
+            Some(&Entry { slot, .. }) => {
+                self.mark(slot, time);
+                Some(slot)
             }
-            None => self.insert(identity, text, time),
+            None => self.insert(key, time),
         }
+    }
+
+    #[inline]
+    fn mark(&mut self, slot: u32, time: i64) {
+        let last_seen_s = &mut self.last_seen_s[slot as usize];
+        *last_seen_s = seconds(time).max(*last_seen_s);
     }
 
     #[cold]
-    fn insert(&mut self, identity: u128, text: &str, time: i64) -> Option<u32> {
+    fn insert(&mut self, key: &Key<'_>, time: i64) -> Option<u32> {
         if self.table.len() >= self.max {
             return None;
         }
-        Some(self.push(identity, text, time, SlotState::Used))
+        Some(self.push(key, time, SlotState::Used))
     }
 
-    fn push(&mut self, identity: u128, text: &str, time: i64, state: SlotState) -> u32 {
-        let made = Slot { identity, text: text.into(), state, value: V::default() };
+    fn push(&mut self, key: &Key<'_>, time: i64, state: SlotState) -> u32 {
+        let made = Slot { identity: key.identity, text: key.text().into(), state };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = made;
+                self.last_seen_s[slot as usize] = seconds(time);
                 slot
             }
             None => {
                 self.slots.push(made);
+                self.values.push(V::default());
+                self.last_seen_s.push(seconds(time));
                 (self.slots.len() - 1) as u32
             }
         };
-        let slots = &self.slots;
-        let entry = Entry { check: (identity >> 64) as u64, slot, last_seen_s: seconds(time) };
-        self.table.insert_unique(identity as u64, entry, |entry| slots[entry.slot as usize].identity as u64);
+        let entry = Entry { identity: key.identity, slot };
+        self.table.insert_unique(key.identity, entry, |entry| entry.identity);
         slot
     }
 
     /// Marks a slot as used at `time`.
     pub(crate) fn touch(&mut self, slot: u32, time: i64) {
-        let identity = self.slots[slot as usize].identity;
-        if let Some(entry) = self.table.find_mut(identity as u64, |entry| entry.slot == slot) {
-            entry.last_seen_s = entry.last_seen_s.max(seconds(time));
-        }
+        self.mark(slot, time);
     }
 
     /// The values in use.
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> + '_ {
-        self.slots.iter().filter(|slot| slot.state == SlotState::Used).map(|slot| &slot.value)
+        let used = self.slots.iter().zip(&self.values).filter(|(slot, _)| slot.state == SlotState::Used);
+        used.map(|(_, value)| value)
     }
 
     #[inline]
@@ -116,12 +185,12 @@ impl<V: Default> Interner<V> {
 
     #[inline]
     pub(crate) fn value(&self, slot: u32) -> &V {
-        &self.slots[slot as usize].value
+        &self.values[slot as usize]
     }
 
     #[inline]
     pub(crate) fn value_mut(&mut self, slot: u32) -> &mut V {
-        &mut self.slots[slot as usize].value
+        &mut self.values[slot as usize]
     }
 
     /// Number of texts.
@@ -142,15 +211,15 @@ impl<V: Default> Interner<V> {
             if slot.state != SlotState::Used {
                 continue;
             }
-            visit(&mut slot.value);
-            let found = self.table.find_entry(slot.identity as u64, |entry| entry.slot as usize == at);
-            let found = found.expect("every used slot is in the table");
-            if found.get().last_seen_s < horizon_s {
-                found.remove();
+            visit(&mut self.values[at]);
+            if self.last_seen_s[at] < horizon_s {
+                let found = self.table.find_entry(slot.identity, |entry| entry.slot as usize == at);
+                found.expect("every used slot is in the table").remove();
                 slot.state = SlotState::Free;
                 slot.text = Box::default();
-                slot.value = V::default();
+                self.values[at] = V::default();
                 self.free.push(at as u32);
+                self.forgotten += 1;
             }
         }
     }
@@ -158,7 +227,7 @@ impl<V: Default> Interner<V> {
     /// Estimated bytes held, without what the values own.
     pub(crate) fn bytes(&self) -> usize {
         // A text of 24 bytes on average, 17 bytes of table at a load of 7/8.
-        self.slots.capacity() * (size_of::<Slot<V>>() + 24) + self.table.capacity() * 20
+        self.slots.capacity() * (size_of::<Slot>() + size_of::<V>() + 4 + 24) + self.table.capacity() * 20
     }
 }
 
@@ -172,23 +241,39 @@ fn seconds(time: i64) -> u32 {
 mod tests {
     use super::*;
 
+    fn key(text: &str) -> Key<'_> {
+        Key::new(text.as_bytes())
+    }
+
     #[test]
     fn texts_keep_their_slot_and_later_ones_find_no_room() {
         let mut interner: Interner<()> = Interner::with_other(3, "__other__");
-        let a = interner.intern("a", 1);
-        assert_eq!(interner.intern("a", 2_000_000), a);
-        assert!(interner.intern("b", 2).is_some());
-        assert_eq!(interner.intern("c", 2), None);
+        let a = interner.intern(&key("a"), 1);
+        assert_eq!(interner.intern(&key("a"), 2_000_000), a);
+        assert!(interner.intern(&key("b"), 2).is_some());
+        assert_eq!(interner.intern(&key("c"), 2), None);
         assert_eq!(interner.text(a.expect("a has a slot")), "a");
     }
 
     #[test]
     fn a_forgotten_text_frees_its_slot_and_the_reserved_one_stays() {
         let mut interner: Interner<u32> = Interner::with_other(2, "__other__");
-        let a = interner.intern("a", 10_000_000).expect("there is room");
+        let a = interner.intern(&key("a"), 10_000_000).expect("there is room");
         *interner.value_mut(a) = 7;
         interner.sweep(10, 11_000_000, |_| ());
-        let b = interner.intern("b", 20_000_000).expect("a's slot is free");
+        let b = interner.intern(&key("b"), 20_000_000).expect("a's slot is free");
         assert_eq!((b, *interner.value(b), interner.text(OTHER_SLOT)), (a, 0, "__other__"));
+    }
+
+    #[test]
+    fn a_slot_found_ahead_is_not_used_once_any_text_was_forgotten() {
+        let mut interner: Interner<()> = Interner::new(9);
+        interner.intern(&key("a"), 10_000_000);
+        let hint = interner.find(&key("a"));
+        assert_eq!(interner.intern_found(&key("a"), hint, 10_000_000), Some(0));
+        interner.sweep(10, 11_000_000, |()| ());
+        interner.intern(&key("b"), 20_000_000);
+        let a = interner.intern_found(&key("a"), hint, 20_000_000).expect("there is room");
+        assert_eq!((interner.text(0), interner.text(a)), ("b", "a"));
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Left out on purpose: Kafka, InfluxDB, threads, retries, and every question of when.
 
+mod ahead;
 mod analytics;
 mod checkpoint;
 mod clock;

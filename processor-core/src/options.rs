@@ -141,7 +141,7 @@ impl Options {
         let inputs: Vec<&str> = self.inputs.iter().map(|input| input.topic.as_str()).collect();
         let meaning =
             format!("{group}\n{}\n{}\n{}", inputs.join(","), self.window_size, self.allowed_lateness);
-        crate::hash::fingerprint(&meaning)
+        crate::hash::fingerprint(meaning.as_bytes())
     }
 
     /// Length of a window of this resolution.

@@ -5,30 +5,30 @@ pub const OTHER: &str = "__other__";
 
 /// The path of a URL: scheme, host, query string and fragment cut, and the leading `/` too.
 ///
-/// `https://shop.example/a/b?c=d`, `/a/b` and `a/b#e` all give `a/b`.
+/// `https://shop.example/a/b?c=d`, `/a/b` and `a/b#e` all give `a/b`. Of a URL that is valid UTF-8 so is the path.
 #[inline]
 #[must_use]
-pub fn path(url: &str) -> &str {
-    let bytes = url.as_bytes();
-    let end = memchr::memchr2(b'?', b'#', bytes).unwrap_or(bytes.len());
-    let url = &url[..end];
-    if let Some(rest) = url.strip_prefix('/') {
+pub fn path(url: &[u8]) -> &[u8] {
+    let end = memchr::memchr2(b'?', b'#', url).unwrap_or(url.len());
+    match &url[..end] {
         // A protocol-relative URL: //host/path
-        return match rest.strip_prefix('/') {
-            Some(rest) => after_host(rest),
-            None => rest,
-        };
+        [b'/', b'/', rest @ ..] => after_host(rest),
+        [b'/', rest @ ..] => rest,
+        url => without_scheme(url),
     }
-    match url.find("://") {
-        Some(at) if url[..at].bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) => {
+}
+
+fn without_scheme(url: &[u8]) -> &[u8] {
+    match url.windows(3).position(|three| three == b"://") {
+        Some(at) if url[..at].iter().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b)) => {
             after_host(&url[at + 3..])
         }
         _ => url,
     }
 }
 
-fn after_host(rest: &str) -> &str {
-    rest.find('/').map_or("", |at| &rest[at + 1..])
+fn after_host(rest: &[u8]) -> &[u8] {
+    memchr::memchr(b'/', rest).map_or(&[], |at| &rest[at + 1..])
 }
 
 /// Writes the route of a [`path`] to `route`: a leading `/`, and `:id` for each segment that looks like an id, that
@@ -74,13 +74,13 @@ fn is_uuid(bytes: &[u8]) -> bool {
 /// The method's tag: the nine of RFC 9110 and RFC 5789 in capitals, everything else `__other__`.
 #[inline]
 #[must_use]
-pub fn method_index(method: &str) -> u8 {
-    if method == "GET" {
+pub fn method_index(method: &[u8]) -> u8 {
+    if method == b"GET" {
         return 0;
     }
     METHODS
         .iter()
-        .position(|known| known.eq_ignore_ascii_case(method))
+        .position(|known| known.as_bytes().eq_ignore_ascii_case(method))
         .map_or(METHODS.len() as u8 - 1, |at| at as u8)
 }
 
@@ -105,7 +105,7 @@ mod tests {
             ("/redirect/http://other/x", "redirect/http://other/x"),
             ("a/b#frag", "a/b"),
         ] {
-            assert_eq!(path(url), expected, "{url}");
+            assert_eq!(path(url.as_bytes()), expected.as_bytes(), "{url}");
         }
     }
 
@@ -124,14 +124,14 @@ mod tests {
             ("", "/"),
             ("/a/", "/a/"),
         ] {
-            template(path(url), &mut route);
+            template(std::str::from_utf8(path(url.as_bytes())).unwrap(), &mut route);
             assert_eq!(route, expected, "{url}");
         }
     }
 
     #[test]
     fn unknown_methods_share_one_tag() {
-        assert_eq!(METHODS[method_index("post") as usize], "POST");
-        assert_eq!(METHODS[method_index("BREW") as usize], OTHER);
+        assert_eq!(METHODS[method_index(b"post") as usize], "POST");
+        assert_eq!(METHODS[method_index(b"BREW") as usize], OTHER);
     }
 }

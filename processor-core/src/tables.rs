@@ -2,9 +2,10 @@
 
 use hashbrown::HashMap;
 
+use crate::ahead::Request;
 use crate::analytics::first_click::{CLICK_BYTES, Clicks};
 use crate::hash::FastHash;
-use crate::interner::{Interner, OTHER_SLOT};
+use crate::interner::{Hint, Interner, Key, OTHER_SLOT};
 use crate::options::{HOUR, Options};
 use crate::route::{self, OTHER};
 
@@ -26,9 +27,13 @@ pub(crate) struct Tables {
     retention: i64,
 }
 
-/// The route a URL belongs to.
+/// What a URL belongs to.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct UrlRoute(u32);
+pub(crate) struct UrlRoute {
+    route: u32,
+    /// The series of its last request, which is likely that of the next.
+    series: u32,
+}
 
 /// Users and products are bounded by the retention span; this only keeps slots below `u32::MAX`.
 const KEYED_MAX: usize = 1 << 30;
@@ -53,39 +58,51 @@ impl Tables {
 
     /// The user's slot.
     #[inline]
-    pub(crate) fn user(&mut self, user_id: &str, time: i64) -> u32 {
-        self.users.intern(user_id, time).expect("users are bounded by retention, far below 2^30")
+    pub(crate) fn user(&mut self, user_id: &Key<'_>, hint: Option<Hint>, time: i64) -> u32 {
+        self.users.intern_found(user_id, hint, time).expect("users are bounded by retention, far below 2^30")
     }
 
     /// The product's slot.
     #[inline]
-    pub(crate) fn product(&mut self, product_id: &str, time: i64) -> u32 {
+    pub(crate) fn product(&mut self, product_id: &Key<'_>, time: i64) -> u32 {
         self.products.intern(product_id, time).expect("products are bounded by retention, far below 2^30")
     }
 
     /// The campaign's slot, or that of `__other__`.
-    pub(crate) fn campaign(&mut self, campaign_id: &str, time: i64) -> u32 {
+    pub(crate) fn campaign(&mut self, campaign_id: &Key<'_>, time: i64) -> u32 {
         self.campaigns.intern(campaign_id, time).unwrap_or_else(|| {
             self.overflowed += 1;
             OTHER_SLOT
         })
     }
 
-    /// The slots of a URL and its route, each that of `__other__` beyond its limit.
+    /// The slots of a request's URL and series, each that of `__other__` beyond its limit; the last is the route's.
     #[inline]
-    pub(crate) fn url_and_route(&mut self, url: &str, time: i64) -> (u32, u32) {
-        let path = route::path(url);
+    pub(crate) fn request(&mut self, request: &Request<'_>, time: i64) -> (u32, u32, u32) {
+        let (url, route) = self.url_and_route(&request.path, request.path_hint, time);
+        let (method, status) = (request.method, request.status);
+        let known = self.urls.value(url).series;
+        if self.series.is_still(known, route, method, status, time) {
+            return (url, known, route);
+        }
+        let series = self.series.slot(route, method, status, time);
+        self.urls.value_mut(url).series = series;
+        (url, series, route)
+    }
+
+    #[inline]
+    fn url_and_route(&mut self, path: &Key<'_>, hint: Option<Hint>, time: i64) -> (u32, u32) {
         let known = self.urls.len();
-        let Some(url) = self.urls.intern(path, time) else {
+        let Some(url) = self.urls.intern_found(path, hint, time) else {
             self.overflowed += 1;
-            return (OTHER_SLOT, self.route(path, time));
+            return (OTHER_SLOT, self.route(path.text(), time));
         };
         if self.urls.len() != known {
-            let route = self.route(path, time);
-            self.urls.value_mut(url).0 = route;
+            let route = self.route(path.text(), time);
+            self.urls.value_mut(url).route = route;
             return (url, route);
         }
-        (url, self.urls.value(url).0)
+        (url, self.urls.value(url).route)
     }
 
     #[cold]
@@ -98,7 +115,7 @@ impl Tables {
             text.push('/');
             text.push_str(path);
         }
-        let slot = self.routes.intern(&text, time);
+        let slot = self.routes.intern(&Key::new(text.as_bytes()), time);
         self.scratch = text;
         slot.unwrap_or_else(|| {
             self.overflowed += 1;
@@ -125,7 +142,7 @@ impl Tables {
     }
 
     fn mark_routes(&mut self, watermark: i64) {
-        let used: std::collections::BTreeSet<u32> = self.urls.values().map(|of| of.0).collect();
+        let used: std::collections::BTreeSet<u32> = self.urls.values().map(|of| of.route).collect();
         for route in used {
             self.routes.touch(route, watermark);
         }
@@ -171,6 +188,18 @@ impl SeriesTable {
             return slot;
         }
         self.insert(key, SeriesEntry { route, method, status, first_seen: time, last_seen: time, live: true })
+    }
+
+    /// Whether this is the number of the series, which then is used.
+    #[inline]
+    fn is_still(&mut self, number: u32, route: u32, method: u8, status: u16, time: i64) -> bool {
+        let Some(entry) = self.entries.get_mut(number as usize) else { return false };
+        let same = entry.live && (entry.route, entry.method, entry.status) == (route, method, status);
+        if same {
+            entry.last_seen = entry.last_seen.max(time);
+            entry.first_seen = entry.first_seen.min(time);
+        }
+        same
     }
 
     #[cold]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use events::{Decoder, Reason, Timestamp};
 
+use crate::ahead::Prepared;
 use crate::analytics::Partial;
 use crate::analytics::quality::Uncounted;
 use crate::checkpoint::Checkpoint;
@@ -60,6 +61,10 @@ struct Input {
     dedup: Dedup,
 }
 
+/// Records decoded and looked up ahead of their turn: enough for the waits to overlap, few enough for the first-level
+/// cache.
+const BLOCK: usize = 32;
+
 impl Task {
     /// Starts a task from the commits of its inputs, in the order of `options.inputs`; `None` where an input has no
     /// commit, with the first offset to be read.
@@ -108,19 +113,27 @@ impl Task {
         out: &mut TaskOutputs,
     ) {
         self.inputs[input].attention_at = i64::MIN;
-        for record in records {
-            if record.offset >= self.inputs[input].attention_at {
-                self.attend(input, record.offset, now, out);
+        let mut records = records.into_iter();
+        let mut block = Vec::with_capacity(BLOCK);
+        loop {
+            self.look_ahead(input, records.by_ref().take(BLOCK), &mut block);
+            if block.is_empty() {
+                return;
             }
-            if record.offset < self.inputs[input].replay_until {
-                self.record(input, &record, None);
-            } else {
-                self.totals.consumed += 1;
-                self.fresh.add(record.timestamp_ms);
-                self.record(input, &record, Some(out));
-            }
-            if self.inputs[input].clock.is_turn() {
-                self.turn(input, out);
+            for (record, prepared) in block.drain(..) {
+                if record.offset >= self.inputs[input].attention_at {
+                    self.attend(input, record.offset, now, out);
+                }
+                if record.offset < self.inputs[input].replay_until {
+                    self.record(input, &record, prepared.as_ref(), None);
+                } else {
+                    self.totals.consumed += 1;
+                    self.fresh.add(record.timestamp_ms);
+                    self.record(input, &record, prepared.as_ref(), Some(out));
+                }
+                if self.inputs[input].clock.is_turn() {
+                    self.turn(input, out);
+                }
             }
         }
     }
@@ -168,16 +181,49 @@ impl Task {
         }
     }
 
+    /// Decodes the plain ones of a block of records, and brings near what they will need.
     #[inline]
-    fn record(&mut self, at: usize, record: &Record<'_>, out: Option<&mut TaskOutputs>) {
+    fn look_ahead<'a>(
+        &mut self,
+        at: usize,
+        records: impl Iterator<Item = Record<'a>>,
+        block: &mut Vec<(Record<'a>, Option<Prepared<'a>>)>,
+    ) {
+        let Self { inputs, state, .. } = self;
+        let Input { decoder, dedup, .. } = &mut inputs[at];
+        block.extend(records.map(|record| {
+            let plain = record.value.and_then(|value| decoder.decode_plain(value));
+            (record, plain.as_ref().map(Prepared::plain))
+        }));
+        for prepared in block.iter_mut().filter_map(|(_, prepared)| prepared.as_mut()) {
+            prepared.look_ahead(dedup, &state.tables, &state.windows);
+        }
+    }
+
+    #[inline]
+    fn record(
+        &mut self,
+        at: usize,
+        record: &Record<'_>,
+        plain: Option<&Prepared<'_>>,
+        out: Option<&mut TaskOutputs>,
+    ) {
         let Self { inputs, state, options, totals, .. } = self;
         let Input { decoder, clock, next_offset, dedup, .. } = &mut inputs[at];
         *next_offset = record.offset + 1;
         let skewed = record.timestamp_ms.saturating_mul(1_000).saturating_add(options.max_future_skew);
-        let rejection = match decoder.decode(record.value) {
-            Ok(event) if event.time.micros() <= skewed => {
+        let slowly;
+        let decoded = match plain {
+            Some(plain) => Ok(plain),
+            None => {
+                slowly = decoder.decode(record.value).map(|event| Prepared::event(&event));
+                slowly.as_ref()
+            }
+        };
+        let rejection = match decoded {
+            Ok(event) if event.time <= skewed => {
                 let counted = state.event(
-                    &event,
+                    event,
                     clock,
                     dedup,
                     at as u16,
@@ -203,13 +249,14 @@ impl Task {
                 return;
             }
             Ok(event) => {
-                let ahead = event.time.millis().saturating_sub(record.timestamp_ms);
+                let time = Timestamp::from_micros(event.time);
+                let ahead = time.millis().saturating_sub(record.timestamp_ms);
                 events::Rejection {
                     reason: Reason::FutureTimestamp,
                     detail: format!("the event time is {ahead} ms after the broker's timestamp"),
                 }
             }
-            Err(rejection) => rejection,
+            Err(rejection) => rejection.clone(),
         };
         clock.judged();
         let present = clock.present();

@@ -53,6 +53,10 @@ impl Windows {
     /// Whether the window of an event at `time` is closed at `watermark`.
     #[inline]
     pub(crate) fn is_closed(&self, time: i64, watermark: i64) -> bool {
+        // Its window ends after the event, so most need no division.
+        if time.saturating_add(self.lateness) >= watermark {
+            return false;
+        }
         self.start_of(time) + self.size + self.lateness <= watermark
     }
 
@@ -77,6 +81,17 @@ impl Windows {
         let open = &mut self.raw[self.last];
         open.changed = true;
         &mut open.state
+    }
+
+    /// Loads what counting an event will change, if it falls into the window that took the last one.
+    #[inline]
+    pub(crate) fn touch(&self, time: i64, user: Option<u32>, url: Option<u32>) -> u32 {
+        match self.raw.get(self.last) {
+            Some(open) if (0..self.size).contains(&time.wrapping_sub(open.start)) => {
+                open.state.traffic.touch(user, url)
+            }
+            _ => 0,
+        }
     }
 
     fn position(&mut self, start: i64) -> usize {

@@ -1,6 +1,7 @@
 //! What an event's type makes of its fields: shared by both paths, so that they cannot disagree.
 
-use crate::{Event, EventType};
+use crate::EventType;
+use crate::names::Field;
 
 /// The type a record names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,19 +18,25 @@ pub(super) enum TypeName<'a> {
 
 impl<'a> TypeName<'a> {
     pub(super) fn of(name: &'a str) -> Self {
-        match name {
-            "page_view" => Self::Known(EventType::PageView),
-            "search" => Self::Known(EventType::Search),
-            "product_click" | "product_view" => Self::Known(EventType::ProductClick),
-            "add_to_cart" => Self::Known(EventType::AddToCart),
-            "remove_from_cart" => Self::Known(EventType::RemoveFromCart),
-            "checkout" => Self::Known(EventType::Checkout),
-            "purchase" => Self::Known(EventType::Purchase),
-            "ad_click" => Self::Known(EventType::AdClick),
-            "conversion" => Self::Known(EventType::Conversion),
-            "click" => Self::Click,
-            unknown => Self::Unknown(unknown),
-        }
+        Self::known(name.as_bytes()).unwrap_or(Self::Unknown(name))
+    }
+
+    /// The type of that name, if it is one of the contract's.
+    #[inline]
+    pub(super) fn known(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"page_view" => Self::Known(EventType::PageView),
+            b"search" => Self::Known(EventType::Search),
+            b"product_click" | b"product_view" => Self::Known(EventType::ProductClick),
+            b"add_to_cart" => Self::Known(EventType::AddToCart),
+            b"remove_from_cart" => Self::Known(EventType::RemoveFromCart),
+            b"checkout" => Self::Known(EventType::Checkout),
+            b"purchase" => Self::Known(EventType::Purchase),
+            b"ad_click" => Self::Known(EventType::AdClick),
+            b"conversion" => Self::Known(EventType::Conversion),
+            b"click" => Self::Click,
+            _ => return None,
+        })
     }
 }
 
@@ -44,50 +51,49 @@ pub(super) enum Fault {
 
 /// Settles the event's type and checks that what it needs is there, in the order of the contract's table.
 ///
-/// `has_time` says whether the record had an event time; the user is missing if the id is empty.
-pub(super) fn finish(
-    event: &mut Event<'_>,
-    has_time: bool,
+/// `has` says which fields have a value; a conversion's `event_id` stands in for its `conversion_id`.
+#[inline]
+pub(super) fn settle(
+    has: impl Fn(Field) -> bool,
     named: TypeName<'_>,
     default_type: EventType,
-) -> Result<(), Fault> {
+) -> Result<EventType, Fault> {
     let kind = match named {
         TypeName::Absent => default_type,
         TypeName::Known(kind) => kind,
-        TypeName::Click if event.campaign_id.is_some() => EventType::AdClick,
+        TypeName::Click if has(Field::CampaignId) => EventType::AdClick,
         TypeName::Click => EventType::ProductClick,
         TypeName::Unknown(_) => EventType::Other,
     };
-    event.kind = kind;
     let need = |there: bool, name| if there { Ok(()) } else { Err(Fault::Missing(name, kind)) };
-    need(!event.user_id.is_empty(), "user_id")?;
-    need(has_time, "event_timestamp")?;
+    need(has(Field::UserId), "user_id")?;
+    need(has(Field::Time), "event_timestamp")?;
     match kind {
         EventType::PageView => {
-            need(event.url.is_some(), "url")?;
-            need(event.http_status.is_some(), "http_status")
+            need(has(Field::Url), "url")?;
+            need(has(Field::Status), "http_status")?;
         }
-        EventType::Search => need(event.search_id.is_some() || event.query.is_some(), "search_id or query"),
+        EventType::Search => need(has(Field::SearchId) || has(Field::Query), "search_id or query")?,
         EventType::ProductClick | EventType::AddToCart | EventType::RemoveFromCart => {
-            need(event.product_id.is_some(), "product_id")
+            need(has(Field::ProductId), "product_id")?;
         }
         EventType::Checkout => {
-            need(event.product_id.is_some(), "product_id")?;
-            need(event.checkout_id.is_some(), "checkout_id")?;
-            need(event.amount_cents.is_some(), "amount")
+            need(has(Field::ProductId), "product_id")?;
+            need(has(Field::CheckoutId), "checkout_id")?;
+            need(has(Field::Amount), "amount")?;
         }
         EventType::Purchase => {
-            need(event.checkout_id.is_some(), "checkout_id")?;
-            need(event.amount_cents.is_some(), "amount")
+            need(has(Field::CheckoutId), "checkout_id")?;
+            need(has(Field::Amount), "amount")?;
         }
-        EventType::AdClick => need(event.campaign_id.is_some(), "campaign_id"),
+        EventType::AdClick => need(has(Field::CampaignId), "campaign_id")?,
         EventType::Conversion => {
-            need(event.amount_cents.is_some(), "amount")?;
-            need(event.campaign_id.is_some(), "campaign_id")?;
-            event.conversion_id = event.conversion_id.or(event.event_id);
-            need(event.conversion_id.is_some(), "conversion_id")
+            need(has(Field::Amount), "amount")?;
+            need(has(Field::CampaignId), "campaign_id")?;
+            need(has(Field::ConversionId) || has(Field::EventId), "conversion_id")?;
         }
-        EventType::Other if event.http_status.is_none() => Err(Fault::UnknownType),
-        EventType::Other => Ok(()),
+        EventType::Other if !has(Field::Status) => return Err(Fault::UnknownType),
+        EventType::Other => {}
     }
+    Ok(kind)
 }

@@ -4,169 +4,196 @@
 //! nulls, with each field given once and at most a single blank after a colon or comma. On anything else, and on
 //! everything that would be rejected, the answer is `None`: then the slow path decides.
 
+mod found;
 mod layout;
 mod scan;
 
-pub(super) use layout::Layout;
+pub use found::PlainEvent;
 
-use self::scan::{blank, decimal, text_end};
-use super::check::{TypeName, finish};
+use self::found::{Found, bit};
+use self::layout::Layout;
+use self::scan::{Quotes, blank, decimal, seconds_with_micros};
+use super::check::{TypeName, settle};
 use crate::names::{Field, Names};
-use crate::{Event, EventType, moment};
+use crate::{EventType, moment};
 
-/// Fills the event, which must be empty; `None` if that is for the slow path to do.
-pub(super) fn decode<'a>(
+/// What the path keeps from record to record.
+#[derive(Debug)]
+pub(super) struct Memory {
+    layout: Layout,
+    quotes: Quotes,
+    found: Found,
+}
+
+impl Memory {
+    pub(super) fn new(names: &Names) -> Self {
+        Self { layout: Layout::new(names), quotes: Quotes::new(), found: Found::new() }
+    }
+}
+
+/// Whose text is more than a text.
+const READ: u32 = bit(Field::Time) | bit(Field::Kind) | NUMBERS;
+const NUMBERS: u32 =
+    bit(Field::Status) | bit(Field::Latency) | bit(Field::Amount) | bit(Field::Quantity) | bit(Field::Price);
+
+/// The event in a record; `None` if that is for the slow path to say.
+#[inline]
+pub(super) fn decode<'d, 'a>(
     value: &'a [u8],
     names: &Names,
-    layout: &mut Layout,
+    memory: &'d mut Memory,
     default_type: EventType,
-    event: &mut Event<'a>,
-) -> Option<()> {
-    let text = std::str::from_utf8(value.trim_ascii_end()).ok()?;
-    let bytes = text.as_bytes();
-    if *bytes.first()? != b'{' {
-        return None;
-    }
-    let mut time = None;
+) -> Option<PlainEvent<'d, 'a>> {
+    let bytes = value.trim_ascii_end();
+    let Memory { layout, quotes, found } = memory;
+    quotes.find(bytes)?;
+    found.clear();
     let mut named = TypeName::Absent;
     // One bit per field that has been given, be it as null.
     let mut seen = 0_u32;
     let mut context = Layout::NO_TYPE;
     let mut id = Layout::START;
     let mut guess = layout.joint(id).next(context);
-    let mut at = 1;
+    let mut at = 0;
     loop {
-        let mut joint = layout.joint(guess);
-        if let Some(end) = joint.match_at(bytes, at) {
-            at = end;
-        } else {
-            let (found, end) = look_up(text, at, names)?;
-            joint = layout.learn(context, id, found, &bytes[at..end]);
-            at = end;
+        let is_end = |id: u8| id == Layout::END && at + 1 == bytes.len() && bytes[at] == b'}';
+        if is_end(guess) {
+            break;
         }
-        id = joint.id;
-        if seen & joint.bit != 0 {
+        if layout.joint(guess).is_at(bytes, at) {
+            at += layout.joint(guess).length();
+        } else {
+            let second = layout.joint(id).other(context);
+            if is_end(second) {
+                layout.follow(context, id, second);
+                break;
+            }
+            if layout.joint(second).is_at(bytes, at) {
+                layout.follow(context, id, second);
+                guess = second;
+                at += layout.joint(second).length();
+            } else {
+                let (next, end) = look_up(bytes, at, quotes, names)?;
+                layout.follow(context, id, next);
+                if next == Layout::END {
+                    break;
+                }
+                layout.learn(next, &bytes[at..end]);
+                guess = next;
+                at = end;
+            }
+        }
+        id = guess;
+        let joint = layout.joint(id);
+        let (field, bit) = (joint.field, joint.bit());
+        if seen & bit != 0 {
             return None; // Which of the two values holds is for the slow path to say.
         }
-        seen |= joint.bit;
-        let field = joint.field;
+        seen |= bit;
         if joint.opens_text {
-            let end = text_end(bytes, at)?;
-            let text = text.get(at..end)?;
+            let start = at;
+            let end = quotes.next(start)?;
             at = end + 1;
-            // An empty identity identifies nothing.
-            let identity = (!text.is_empty()).then_some(text);
-            match field {
-                Field::UserId => event.user_id = identity?,
-                Field::Time => time = Some(moment::from_text(text)?),
-                Field::Kind => {
-                    named = TypeName::of(text);
-                    context = Layout::context(named);
-                }
-                Field::EventId => event.event_id = identity,
-                Field::Url => event.url = Some(text),
-                Field::Method => event.method = identity,
-                Field::ProductId => event.product_id = identity,
-                Field::ClickId => event.click_id = identity,
-                Field::CheckoutId => event.checkout_id = identity,
-                Field::CampaignId => event.campaign_id = identity,
-                Field::ConversionId => event.conversion_id = identity,
-                Field::SearchId => event.search_id = identity,
-                Field::Query => event.query = Some(text),
-                Field::Category => event.category = Some(text),
-                Field::Currency => event.currency = Some(text),
-                Field::Referrer => event.referrer = Some(text),
-                Field::Device => event.device = Some(text),
-                Field::Browser => event.browser = Some(text),
-                Field::Country => event.country = Some(text),
-                Field::UserAgent => event.user_agent = Some(text),
-                Field::Metadata | Field::Ignored => {}
-                Field::Status | Field::Latency | Field::Amount | Field::Quantity | Field::Price => {
-                    return None;
+            if bit & READ == 0 {
+                found.set_text(field, bit, start, end);
+            } else {
+                let text = bytes.get(start..end)?;
+                match field {
+                    Field::Kind => {
+                        named = TypeName::known(text).unwrap_or(TypeName::Unknown(""));
+                        context = Layout::context(named);
+                    }
+                    Field::Time => {
+                        found.time = moment::from_text(std::str::from_utf8(text).ok()?)?;
+                        found.mark(Field::Time);
+                    }
+                    _ => return None,
                 }
             }
+        } else if let (Field::Time, Some((time, end))) = (field, seconds_with_micros(bytes, at)) {
+            found.time = time;
+            found.mark(Field::Time);
+            at = end;
         } else if bytes.get(at)?.is_ascii_digit() {
             let (number, end) = decimal(bytes, at)?;
             match field {
-                Field::UserId if number.is_integer() => event.user_id = text.get(at..end)?,
-                Field::Time => time = Some(number.time()?),
-                Field::Status => event.http_status = Some(number.status()?),
-                Field::Latency => event.latency_ms = Some(number.float()?),
-                Field::Amount => event.amount_cents = Some(number.cents()?),
-                Field::Quantity => event.quantity = Some(number.float()?),
-                Field::Price => event.price_cents = Some(number.cents()?),
+                Field::UserId if number.is_integer() => found.set_text(field, bit, at, end),
+                Field::Time => found.time = number.time()?,
+                Field::Status => found.http_status = number.status()?,
+                Field::Latency => found.latency_ms = number.float()?,
+                Field::Amount => found.amount_cents = number.cents()?,
+                Field::Quantity => found.quantity = number.float()?,
+                Field::Price => found.price_cents = number.cents()?,
                 Field::Metadata | Field::Ignored => {}
                 _ => return None,
             }
+            found.mark(field);
             at = end;
         } else if field == Field::Metadata && bytes[at] == b'{' {
-            (at, seen) = metadata(text, at, names, seen, event)?;
+            (at, seen) = metadata(bytes, at, quotes, names, seen, found)?;
         } else if bytes[at] == b'n' || matches!(field, Field::Metadata | Field::Ignored) {
-            at = scalar_end(bytes, at)?; // A null leaves the field as it was.
+            at = scalar_end(bytes, at, quotes)?; // A null leaves the field as it was.
         } else {
             return None;
         }
-        match *bytes.get(at)? {
-            b',' => at += 1,
-            b'}' => break,
-            _ => return None,
-        }
-        guess = joint.next(context);
+        guess = layout.joint(id).next(context);
     }
-    if at + 1 != bytes.len() {
+    if at + 1 != bytes.len() || !quotes.is_ascii() && std::str::from_utf8(bytes).is_err() {
         return None;
     }
-    event.time = time.unwrap_or_default();
-    finish(event, time.is_some(), named, default_type).ok()
+    found.kind = settle(|field| found.has(field), named, default_type).ok()?;
+    Some(PlainEvent::new(found, bytes))
 }
 
-/// The id of the name at this position, whichever it is, and the position of its value: past the quote of a string.
+/// What begins at this position, whichever it is: the id of the name after the comma (or the record's brace) and the
+/// position of its value, past the quote of a string; or the record's end.
 #[inline(never)]
-fn look_up(text: &str, at: usize, names: &Names) -> Option<(u8, usize)> {
-    let bytes = text.as_bytes();
-    let (name, end) = name(text, blank(bytes, at))?;
+fn look_up(bytes: &[u8], at: usize, quotes: &Quotes, names: &Names) -> Option<(u8, usize)> {
+    match (at, *bytes.get(at)?) {
+        (0, b'{') | (1.., b',') => {}
+        (1.., b'}') if at + 1 == bytes.len() => return Some((Layout::END, at + 1)),
+        _ => return None,
+    }
+    let (name, end) = name(bytes, blank(bytes, at + 1), quotes)?;
     let start = blank(bytes, end);
     let start = start + usize::from(bytes.get(start) == Some(&b'"'));
     Some((names.find(name).unwrap_or(Layout::UNKNOWN), start))
 }
 
 /// The name at this position and the position after its colon.
-fn name(text: &str, at: usize) -> Option<(&str, usize)> {
-    let bytes = text.as_bytes();
-    let end = text_end(bytes, at + 1)?;
-    let complete = bytes[at] == b'"' && bytes.get(end + 1) == Some(&b':');
-    complete.then(|| (&text[at + 1..end], end + 2))
+fn name<'a>(bytes: &'a [u8], at: usize, quotes: &Quotes) -> Option<(&'a str, usize)> {
+    if *bytes.get(at)? != b'"' {
+        return None;
+    }
+    let end = quotes.next(at + 1)?;
+    let name = std::str::from_utf8(bytes.get(at + 1..end)?).ok()?;
+    (*bytes.get(end + 1)? == b':').then_some((name, end + 2))
 }
 
 /// Takes what is of use from the object at this position; the position after it, and the fields seen by then.
 #[inline(never)]
-fn metadata<'a>(
-    text: &'a str,
+fn metadata(
+    bytes: &[u8],
     mut at: usize,
+    quotes: &Quotes,
     names: &Names,
     mut seen: u32,
-    event: &mut Event<'a>,
+    found: &mut Found,
 ) -> Option<(usize, u32)> {
-    let bytes = text.as_bytes();
     at += 1;
     loop {
-        let (name, end) = name(text, at)?;
+        let (name, end) = name(bytes, at, quotes)?;
         let start = blank(bytes, end);
-        at = scalar_end(bytes, start)?;
+        at = scalar_end(bytes, start, quotes)?;
         if let Some(id) = names.find_nested(name) {
             let field = names.all()[usize::from(id)].field;
-            let value = match bytes[start] {
-                b'"' => Some(text.get(start + 1..at - 1)?),
-                b'n' => None,
-                _ => return None,
-            };
-            if seen & 1 << field as u32 != 0 {
+            if seen & bit(field) != 0 {
                 return None;
             }
-            seen |= 1 << field as u32;
-            match field {
-                Field::Device => event.device = value,
-                Field::Browser => event.browser = value,
+            seen |= bit(field);
+            match bytes[start] {
+                b'"' => found.set_text(field, bit(field), start + 1, at - 1),
+                b'n' => {}
                 _ => return None,
             }
         }
@@ -180,10 +207,10 @@ fn metadata<'a>(
 
 /// The position after the value here, if that is neither an object nor an array.
 #[inline(never)]
-fn scalar_end(bytes: &[u8], at: usize) -> Option<usize> {
+fn scalar_end(bytes: &[u8], at: usize, quotes: &Quotes) -> Option<usize> {
     let rest = bytes.get(at..)?;
     match rest.first()? {
-        b'"' => text_end(bytes, at + 1).map(|end| end + 1),
+        b'"' => quotes.next(at + 1).map(|end| end + 1),
         b'n' => rest.starts_with(b"null").then_some(at + 4),
         b't' => rest.starts_with(b"true").then_some(at + 4),
         b'f' => rest.starts_with(b"false").then_some(at + 5),

@@ -3,7 +3,7 @@
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::check::{Fault, TypeName, finish};
+use super::check::{Fault, TypeName, settle};
 use crate::names::{Field, NAMES_MAX, Names};
 use crate::number::{cents, is_integer};
 use crate::rejection::cut;
@@ -49,8 +49,14 @@ pub(super) fn decode<'a>(
         done |= 1 << name.field as u32;
     }
     event.time = time.unwrap_or_default();
-    match finish(&mut event, time.is_some(), named, default_type) {
-        Ok(()) => Ok(event),
+    match settle(|field| has(&event, time.is_some(), field), named, default_type) {
+        Ok(kind) => {
+            event.kind = kind;
+            if kind == EventType::Conversion {
+                event.conversion_id = event.conversion_id.or(event.event_id);
+            }
+            Ok(event)
+        }
         Err(Fault::Missing(name, kind)) => {
             Err(Rejection::new(Reason::MissingField, format!("{name}: {} needs it", kind.name())))
         }
@@ -59,6 +65,25 @@ pub(super) fn decode<'a>(
             let detail = format!("event_type: {} is unknown, and there is no http_status", quoted(named));
             Err(Rejection::new(Reason::UnknownEventType, detail))
         }
+    }
+}
+
+/// Whether a field that some type needs has a value; the user is missing if the id is empty.
+fn has(event: &Event<'_>, has_time: bool, field: Field) -> bool {
+    match field {
+        Field::UserId => !event.user_id.is_empty(),
+        Field::Time => has_time,
+        Field::EventId => event.event_id.is_some(),
+        Field::Url => event.url.is_some(),
+        Field::Status => event.http_status.is_some(),
+        Field::ProductId => event.product_id.is_some(),
+        Field::CheckoutId => event.checkout_id.is_some(),
+        Field::Amount => event.amount_cents.is_some(),
+        Field::CampaignId => event.campaign_id.is_some(),
+        Field::ConversionId => event.conversion_id.is_some(),
+        Field::SearchId => event.search_id.is_some(),
+        Field::Query => event.query.is_some(),
+        _ => false,
     }
 }
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use events::{Event, EventType};
+use events::EventType;
 use serde::{Deserialize, Serialize};
 
 use super::{PointMaker, Span, integer};
+use crate::ahead::Prepared;
 use crate::count_map::CountMap;
 use crate::point::FieldValue;
-use crate::route::{METHODS, method_index};
+use crate::route::METHODS;
 use crate::schema;
 use crate::sketch::Sketch;
 use crate::tables::Tables;
@@ -36,25 +37,31 @@ pub(crate) struct Window {
 impl Window {
     /// Counts an event of this window.
     #[inline]
-    pub(crate) fn count(&mut self, event: &Event<'_>, user: u32, tables: &mut Tables) {
+    pub(crate) fn count(&mut self, event: &Prepared<'_>, user: u32, tables: &mut Tables) {
         self.events[event.kind as usize] += 1;
-        let time = event.time.micros();
-        let Some(status) = event.http_status else {
+        let Some(request) = &event.request else {
             self.users.add(user, 0, 0);
             return;
         };
-        let error = u32::from(status >= 500);
+        let error = u32::from(request.status >= 500);
         self.users.add(user, 1, error);
-        let (url, route) = tables.url_and_route(event.url.unwrap_or(""), time);
+        let (url, series, route) = tables.request(request, event.time);
         self.urls.add(url, 1, error);
-        let series = tables.series.slot(route, method_index(event.method()), status, time) as usize;
+        let series = series as usize;
         if series >= self.series.len() {
             self.series.resize(series + 1, 0);
         }
         self.series[series] += 1;
-        if let Some(latency) = event.latency_ms {
+        if let Some(latency) = request.latency_ms {
             self.latency(route as usize).add(latency);
         }
+    }
+
+    /// Loads what counting an event of this user and URL will change.
+    #[inline]
+    pub(crate) fn touch(&self, user: Option<u32>, url: Option<u32>) -> u32 {
+        let user = user.map_or(0, |user| self.users.touch(user));
+        user ^ url.map_or(0, |url| self.urls.touch(url))
     }
 
     #[inline]

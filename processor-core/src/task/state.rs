@@ -1,13 +1,11 @@
 //! Everything that events change, and how.
 
-use events::{Event, EventType};
-
 use super::interface::TaskTotals;
+use crate::ahead::Prepared;
 use crate::analytics::first_click::Campaign;
 use crate::analytics::quality::Uncounted;
 use crate::clock::{InputClock, NOT_BEGUN};
 use crate::dedup::Dedup;
-use crate::hash::fingerprint;
 use crate::options::Options;
 use crate::reorder::{KeyedEvent, KeyedKind, ReorderBuffer};
 use crate::tables::Tables;
@@ -51,7 +49,7 @@ impl State {
     )]
     pub(super) fn event(
         &mut self,
-        event: &Event<'_>,
+        event: &Prepared<'_>,
         clock: &mut InputClock,
         dedup: &mut Dedup,
         input: u16,
@@ -60,7 +58,7 @@ impl State {
         totals: &mut TaskTotals,
         live: bool,
     ) -> Counted {
-        let time = event.time.micros();
+        let time = event.time;
         let watermark = clock.watermark;
         if self.windows.is_closed(time, watermark) {
             clock.judged();
@@ -76,12 +74,12 @@ impl State {
                 dedup.expire_before(watermark - options.allowed_lateness - options.window_size);
             }
         }
-        if event.event_id.is_some_and(|id| dedup.is_repeat(fingerprint(id), time)) {
+        if event.event_id.is_some_and(|id| dedup.is_repeat(id, time)) {
             self.windows.at(time).quality.count(Uncounted::Duplicate);
             totals.duplicates += u64::from(live);
             return Counted::Duplicate;
         }
-        let user = self.tables.user(event.user_id, time);
+        let user = self.tables.user(&event.user, event.user_hint, time);
         self.windows.at(time).traffic.count(event, user, &mut self.tables);
         totals.counted += u64::from(live);
         if time < watermark {
@@ -100,28 +98,27 @@ impl State {
     #[inline]
     fn keep_for_facts(
         &mut self,
-        event: &Event<'_>,
+        event: &Prepared<'_>,
         user: u32,
         input: u16,
         offset: i64,
         totals: &mut TaskTotals,
     ) {
-        let time = event.time.micros();
-        let kind = match event.kind {
-            EventType::ProductClick => KeyedKind::Click,
-            EventType::Checkout => {
-                if event.checkout_id.is_some_and(|id| self.checkouts.is_repeat(fingerprint(id), time)) {
+        let time = event.time;
+        let Some(fact) = &event.fact else { return };
+        let kind = match fact.checkout {
+            None => KeyedKind::Click,
+            Some(checkout) => {
+                if checkout.id.is_some_and(|id| self.checkouts.is_repeat(id, time)) {
                     totals.repeated_checkouts += 1;
                     return;
                 }
-                KeyedKind::Checkout { amount_cents: event.amount_cents.unwrap_or(0) }
+                KeyedKind::Checkout { amount_cents: checkout.amount_cents }
             }
-            _ => return,
         };
-        let Some(product) = event.product_id else { return };
-        let product = self.tables.product(product, time);
+        let product = self.tables.product(&fact.product, time);
         let campaign =
-            event.campaign_id.map_or(Campaign::NONE, |id| Campaign::slot(self.tables.campaign(id, time)));
+            fact.campaign.map_or(Campaign::NONE, |id| Campaign::slot(self.tables.campaign(&id, time)));
         self.reorder.push(KeyedEvent { time, offset, input, kind, user, product, campaign });
     }
 

@@ -1,66 +1,75 @@
 //! Which name follows which, and how it is written.
 
+use wide::u8x16;
+
+use super::found::bit;
 use crate::EventType;
 use crate::decoder::check::TypeName;
 use crate::names::{Field, NAMES_MAX, Names};
 
 /// A power of two, so that a masked id needs no bounds check.
 const IDS: usize = 128;
-const CONTEXTS: usize = 16;
+/// The event types, `click`, and none.
+const CONTEXTS: usize = EventType::ALL.len() + 2;
 
-/// For each name how it was written last, and which one followed it last.
+/// For each name how it was written last, and which two followed it last.
 ///
 /// What followed is kept for each event type apart: where layouts differ by type, as they do in a topic of many
-/// types, they do not disturb each other.
+/// types, they do not disturb each other. Two, as a field that some records have and others lack is common.
 #[derive(Debug)]
 pub(crate) struct Layout {
     joints: Box<[Joint; IDS]>,
 }
 
-/// What stands between a separator and a value: ` "name": "` with or without its blanks, and with the quote if a
-/// string follows. Ready to be compared with 16 or 32 bytes of a record.
+/// What stands before a value, from the comma on (or the record's brace): `,"name":"` with or without its blanks, and
+/// with the quote if a string follows. Ready to be compared with 16 or 32 bytes of a record; a cache line.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
 pub(super) struct Joint {
-    pub(super) id: u8,
+    /// The first 16 bytes, filled up with zeros.
+    first: [u8; 16],
+    /// The last 16 bytes, if there are more than 16.
+    last: [u8; 16],
+    /// The name that followed last, by context, and the one before that was another.
+    next: [u8; CONTEXTS],
+    other: [u8; CONTEXTS],
+    /// Which of the first bytes count, a bit each.
+    needed: u16,
+    length: u8,
     pub(super) field: Field,
     /// Whether it ends in the quote that begins a string.
     pub(super) opens_text: bool,
-    /// The field's own bit; none for names that mean nothing, so that they may be repeated.
-    pub(super) bit: u32,
-    /// The names that followed last, by context.
-    next: [u8; CONTEXTS],
-    length: u8,
-    /// The first 16 bytes, filled up with zeros, and which of them count.
-    first: u128,
-    mask: u128,
-    /// The last 16 bytes, if there are more than 16.
-    last: u128,
 }
+
+const _: () = assert!(size_of::<Joint>() == 64);
 
 impl Joint {
     const BYTES_MAX: usize = 32;
 
     /// A name not seen yet: no record has a zero byte where a name begins.
-    const fn new(id: u8, field: Field) -> Self {
-        let bit = if matches!(field, Field::Ignored) { 0 } else { 1 << field as u32 };
-        let next = [Layout::UNKNOWN; CONTEXTS];
-        Self { id, field, opens_text: false, bit, next, length: 0, first: 0, mask: u128::MAX, last: 0 }
+    const fn new(field: Field) -> Self {
+        let unknown = [Layout::UNKNOWN; CONTEXTS];
+        let (first, last, needed) = ([0; 16], [0; 16], u16::MAX);
+        Self { first, last, next: unknown, other: unknown, needed, length: 0, field, opens_text: false }
     }
 
     fn learn(&mut self, text: &[u8]) {
-        *self = Self { next: self.next, ..Self::new(self.id, self.field) };
+        *self = Self { next: self.next, other: self.other, ..Self::new(self.field) };
         if text.len() > Self::BYTES_MAX {
             return;
         }
         let length = text.len().min(16);
-        let (mut first, mut mask) = ([0; 16], [0; 16]);
-        first[..length].copy_from_slice(&text[..length]);
-        mask[..length].fill(0xff);
-        self.first = u128::from_le_bytes(first);
-        self.mask = u128::from_le_bytes(mask);
-        self.last = text.last_chunk().map_or(0, |last| u128::from_le_bytes(*last));
+        self.first[..length].copy_from_slice(&text[..length]);
+        self.needed = u16::MAX >> (16 - length);
+        self.last = text.last_chunk().copied().unwrap_or_default();
         self.length = text.len() as u8;
         self.opens_text = text.ends_with(b"\"");
+    }
+
+    /// The field's own bit; none for names that mean nothing, so that they may be repeated.
+    #[inline(always)]
+    pub(super) fn bit(&self) -> u32 {
+        bit(self.field) & !bit(Field::Ignored)
     }
 
     /// The name that is likely to follow.
@@ -69,35 +78,55 @@ impl Joint {
         self.next[usize::from(context) % CONTEXTS]
     }
 
-    /// The position after this, if this is what begins at `at`.
+    /// The second guess.
     #[inline(always)]
-    pub(super) fn match_at(&self, bytes: &[u8], at: usize) -> Option<usize> {
-        let rest = bytes.get(at..)?;
-        let end = usize::from(self.length);
-        if (u128::from_le_bytes(*rest.first_chunk()?) ^ self.first) & self.mask != 0 {
-            return None;
+    pub(super) fn other(&self, context: u8) -> u8 {
+        self.other[usize::from(context) % CONTEXTS]
+    }
+
+    /// How long it is, as far as that is known: see [`Joint::is_at`].
+    #[inline(always)]
+    pub(super) fn length(&self) -> usize {
+        usize::from(self.length)
+    }
+
+    /// Whether this is what begins at `at`.
+    #[inline(always)]
+    pub(super) fn is_at(&self, bytes: &[u8], at: usize) -> bool {
+        let Some(first) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else { return false };
+        if equal_bytes(first, &self.first) & self.needed != self.needed {
+            return false;
         }
-        if end > 16 && u128::from_le_bytes(*rest.get(..end)?.last_chunk()?) != self.last {
-            return None;
+        let end = at + usize::from(self.length);
+        if self.length > 16 && bytes.get(end - 16..).and_then(|rest| rest.first_chunk()) != Some(&self.last) {
+            return false;
         }
         // A blank or a quote here means that the value is written in another way than the last time.
-        (self.opens_text || *rest.get(end)? > b'"').then_some(at + end)
+        self.opens_text || bytes.get(end).is_some_and(|byte| *byte > b'"')
     }
 }
 
+/// A bit for each byte in which the two agree.
+#[inline(always)]
+fn equal_bytes(a: &[u8; 16], b: &[u8; 16]) -> u16 {
+    u8x16::new(*a).cmp_eq(u8x16::new(*b)).move_mask() as u16
+}
+
 impl Layout {
+    /// Stands for the end of the record.
+    pub(super) const END: u8 = 125;
     /// The id of a name that means nothing.
     pub(super) const UNKNOWN: u8 = 126;
     /// Stands for the beginning of the record.
     pub(super) const START: u8 = 127;
     /// The context before the event type has been read.
-    pub(super) const NO_TYPE: u8 = 15;
+    pub(super) const NO_TYPE: u8 = CONTEXTS as u8 - 1;
 
     pub(crate) fn new(names: &Names) -> Self {
-        const { assert!(NAMES_MAX <= Self::UNKNOWN as usize) };
-        let mut joints = Box::new([const { Joint::new(Self::UNKNOWN, Field::Ignored) }; IDS]);
-        for (id, (joint, name)) in (0..).zip(joints.iter_mut().zip(names.all())) {
-            *joint = Joint::new(id, name.field);
+        const { assert!(NAMES_MAX <= Self::END as usize) };
+        let mut joints = Box::new([const { Joint::new(Field::Ignored) }; IDS]);
+        for (joint, name) in joints.iter_mut().zip(names.all()) {
+            *joint = Joint::new(name.field);
         }
         Self { joints }
     }
@@ -117,15 +146,24 @@ impl Layout {
         &self.joints[usize::from(id) % IDS]
     }
 
-    /// Notes that this name followed, written so.
-    pub(super) fn learn(&mut self, context: u8, previous: u8, id: u8, text: &[u8]) -> &Joint {
-        self.joints[usize::from(previous) % IDS].next[usize::from(context) % CONTEXTS] = id;
+    /// Notes that this name followed.
+    #[inline]
+    pub(super) fn follow(&mut self, context: u8, previous: u8, id: u8) {
+        let joint = &mut self.joints[usize::from(previous) % IDS];
+        let at = usize::from(context) % CONTEXTS;
+        if joint.next[at] != id {
+            joint.other[at] = joint.next[at];
+            joint.next[at] = id;
+        }
+    }
+
+    /// Notes how a name is written.
+    pub(super) fn learn(&mut self, id: u8, text: &[u8]) {
         let joint = &mut self.joints[usize::from(id) % IDS];
         if id == Self::UNKNOWN {
             joint.opens_text = text.ends_with(b"\"");
         } else {
             joint.learn(text);
         }
-        joint
     }
 }

@@ -12,31 +12,84 @@ pub(super) fn blank(bytes: &[u8], at: usize) -> usize {
     at + usize::from(bytes.get(at) == Some(&b' '))
 }
 
-/// The position of the quote that ends the string whose text begins at `at`, if nothing in it is escaped or forbidden.
-#[inline(always)]
-pub(super) fn text_end(bytes: &[u8], mut at: usize) -> Option<usize> {
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
-        let lanes = u8x16::new(*chunk);
-        let quotes = lanes.cmp_eq(u8x16::splat(b'"')).move_mask() as u32;
-        let odd = lanes.cmp_eq(u8x16::splat(b'\\')) | lanes.cmp_eq(lanes.min(u8x16::splat(0x1f)));
-        let odd = odd.move_mask() as u32;
-        if quotes != 0 {
-            let before_quote = (quotes - 1) & !quotes;
-            return (odd & before_quote == 0).then_some(at + quotes.trailing_zeros() as usize);
-        }
-        if odd != 0 {
-            return None;
-        }
-        at += 16;
-    }
-    text_end_near_the_end(bytes, at)
+/// Where the quotes of a record are: found in one pass, sixteen bytes at a time, and then asked for one by one.
+#[derive(Debug)]
+pub(super) struct Quotes {
+    /// A bit per byte. What lies past the record is of an earlier one.
+    words: Vec<u64>,
+    ascii: bool,
 }
 
-#[inline(never)]
-fn text_end_near_the_end(bytes: &[u8], at: usize) -> Option<usize> {
-    let rest = bytes.get(at..)?;
-    let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
-    (rest[end] == b'"').then_some(at + end)
+/// What was seen in a record, lane by lane.
+struct Seen {
+    /// Escapes, and what JSON forbids in a string.
+    odd: u8x16,
+    /// Bytes above 0x7f in their highest bit.
+    high: u8x16,
+}
+
+impl Quotes {
+    pub(super) fn new() -> Self {
+        Self { words: vec![0; 64], ascii: true } // enough for 4 KiB of record
+    }
+
+    /// Looks through a record. `None` if it has a backslash or a control character.
+    #[inline(always)]
+    pub(super) fn find(&mut self, bytes: &[u8]) -> Option<()> {
+        let (blocks, tail) = bytes.as_chunks::<64>();
+        if self.words.len() <= blocks.len() {
+            self.words.resize(blocks.len() + 1, 0);
+        }
+        let mut seen = Seen { odd: u8x16::splat(0), high: u8x16::splat(0) };
+        for (word, block) in self.words.iter_mut().zip(blocks) {
+            *word = quotes_of_block(block, &mut seen);
+        }
+        if !tail.is_empty() {
+            self.words[blocks.len()] = match bytes.last_chunk::<64>() {
+                Some(last) => quotes_of_block(last, &mut seen) >> (64 - tail.len()),
+                None => {
+                    let mut padded = [b' '; 64];
+                    padded[..tail.len()].copy_from_slice(tail);
+                    quotes_of_block(&padded, &mut seen)
+                }
+            };
+        }
+        self.ascii = seen.high.move_mask() == 0;
+        (seen.odd.move_mask() == 0).then_some(())
+    }
+
+    /// Whether the record is all ASCII.
+    #[inline(always)]
+    pub(super) fn is_ascii(&self) -> bool {
+        self.ascii
+    }
+
+    /// The position of the first quote at or after `at`; one past the record's end may be of an earlier record.
+    #[inline(always)]
+    pub(super) fn next(&self, at: usize) -> Option<usize> {
+        let mut word = at / 64;
+        let mut bits = *self.words.get(word)? & (u64::MAX << (at % 64));
+        while bits == 0 {
+            word += 1;
+            bits = *self.words.get(word)?;
+        }
+        Some(word * 64 + bits.trailing_zeros() as usize)
+    }
+}
+
+#[inline(always)]
+fn quotes_of_block(block: &[u8; 64], seen: &mut Seen) -> u64 {
+    let (lanes, _) = block.as_chunks::<16>();
+    let mut quotes = 0;
+    for (at, lanes) in lanes.iter().enumerate() {
+        let lanes = u8x16::new(*lanes);
+        let mask = lanes.cmp_eq(u8x16::splat(b'"')).move_mask();
+        quotes |= u64::from(mask as u32) << (16 * at);
+        let odd = lanes.cmp_eq(u8x16::splat(b'\\')) | lanes.cmp_eq(lanes.min(u8x16::splat(0x1f)));
+        seen.odd |= odd;
+        seen.high |= lanes;
+    }
+    quotes
 }
 
 /// An unsigned number without exponent, of at most 19 digits together.
@@ -60,6 +113,24 @@ const POWERS: [u64; DIGITS_MAX + 1] = {
     }
     powers
 };
+
+/// The time written as ten digits of seconds and six of microseconds, and the position after it.
+#[inline(always)]
+pub(super) fn seconds_with_micros(bytes: &[u8], at: usize) -> Option<(Timestamp, usize)> {
+    const LENGTH: usize = 17;
+    let text: &[u8; LENGTH + 1] = bytes.get(at..)?.first_chunk()?;
+    let [first, .., last, next] = *text;
+    let high = u64::from_le_bytes(*text.first_chunk()?);
+    let low = u64::from_le_bytes(*text[8..].first_chunk()?);
+    // Ten digits, then the point, then six: without the point they are the microseconds.
+    let point = (low >> 16) as u8;
+    let low = low & 0xffff | low >> 24 << 16 | u64::from(last) << 56;
+    if first == b'0' || point != b'.' || next.is_ascii_digit() || !all_digits(high) || !all_digits(low) {
+        return None;
+    }
+    let micros = joined(high) * 100_000_000 + joined(low);
+    Some((in_range(micros as i64)?, at + LENGTH))
+}
 
 /// The number that begins at `at` and the position after it.
 ///
@@ -126,12 +197,24 @@ fn eight_digits(word: u64) -> (u64, usize) {
     if count == 0 {
         return (0, 0);
     }
-    // Moved up, so that zeros lead. Then neighbours are joined: digits to pairs, pairs to fours, fours to eight.
-    let digits = digits << (64 - 8 * count);
+    // Moved up, so that zeros lead.
+    (joined(digits << (64 - 8 * count)), count)
+}
+
+/// Whether all eight bytes are digits.
+#[inline(always)]
+fn all_digits(word: u64) -> bool {
+    let digits = word ^ 0x3030_3030_3030_3030;
+    (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080 == 0
+}
+
+/// Eight digits, the first lowest, to their value: neighbours to pairs, pairs to fours, fours to eight.
+#[inline(always)]
+fn joined(digits: u64) -> u64 {
+    let digits = digits & 0x0f0f_0f0f_0f0f_0f0f;
     let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    let eight = (fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xffff_ffff;
-    (eight, count)
+    (fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xffff_ffff
 }
 
 impl Decimal {

@@ -1,0 +1,228 @@
+//! What was found in a record, before anything is made of it.
+
+use crate::names::Field;
+use crate::{Event, EventType, Timestamp};
+
+/// Where each field's text lies and what its numbers are. Kept from record to record: what counts is in `present`.
+#[derive(Debug)]
+pub(in crate::decoder) struct Found {
+    /// Start and end in the record, by field.
+    texts: [(u32, u32); SLOTS],
+    /// A bit for each field that has a value.
+    present: u32,
+    pub(super) time: Timestamp,
+    pub(super) kind: EventType,
+    pub(super) http_status: u16,
+    pub(super) latency_ms: f64,
+    pub(super) amount_cents: i64,
+    pub(super) quantity: f64,
+    pub(super) price_cents: i64,
+}
+
+/// More than there are fields, and a power of two.
+const SLOTS: usize = 32;
+
+pub(super) const fn bit(field: Field) -> u32 {
+    1 << field as u32
+}
+
+/// Whose text may be empty; an empty identity counts as absent.
+const FREE_TEXTS: u32 = bit(Field::Url)
+    | bit(Field::Query)
+    | bit(Field::Category)
+    | bit(Field::Currency)
+    | bit(Field::Referrer)
+    | bit(Field::Device)
+    | bit(Field::Browser)
+    | bit(Field::Country)
+    | bit(Field::UserAgent);
+
+impl Found {
+    pub(super) fn new() -> Self {
+        Self {
+            texts: [(0, 0); SLOTS],
+            present: 0,
+            time: Timestamp::from_micros(0),
+            kind: EventType::PageView,
+            http_status: 0,
+            latency_ms: 0.0,
+            amount_cents: 0,
+            quantity: 0.0,
+            price_cents: 0,
+        }
+    }
+
+    /// Nothing was found yet.
+    #[inline(always)]
+    pub(super) fn clear(&mut self) {
+        self.present = 0;
+    }
+
+    /// Notes a text; `bit` is the field's own, or none where it means nothing. Positions lie below 2^32.
+    #[inline(always)]
+    pub(super) fn set_text(&mut self, field: Field, bit: u32, start: usize, end: usize) {
+        self.texts[field as usize % SLOTS] = (start as u32, end as u32);
+        self.present |= if start == end { bit & FREE_TEXTS } else { bit };
+    }
+
+    /// Notes that a field has a value, which the caller has put into its place.
+    #[inline(always)]
+    pub(super) fn mark(&mut self, field: Field) {
+        self.present |= bit(field);
+    }
+
+    #[inline(always)]
+    pub(super) fn has(&self, field: Field) -> bool {
+        self.present & bit(field) != 0
+    }
+}
+
+/// An event as it lies in a plain record: texts are bytes of the record, valid UTF-8, and cost nothing until asked for.
+///
+/// Fields mean what those of [`Event`] mean.
+#[derive(Debug, Clone, Copy)]
+pub struct PlainEvent<'d, 'a> {
+    found: &'d Found,
+    record: &'a [u8],
+}
+
+impl<'d, 'a> PlainEvent<'d, 'a> {
+    #[inline(always)]
+    pub(in crate::decoder) fn new(found: &'d Found, record: &'a [u8]) -> Self {
+        Self { found, record }
+    }
+
+    #[inline(always)]
+    fn text(&self, field: Field) -> Option<&'a [u8]> {
+        if !self.found.has(field) {
+            return None;
+        }
+        let (start, end) = self.found.texts[field as usize % SLOTS];
+        self.record.get(start as usize..end as usize)
+    }
+
+    /// When it happened.
+    #[must_use]
+    #[inline(always)]
+    pub fn time(&self) -> Timestamp {
+        self.found.time
+    }
+
+    /// What happened.
+    #[must_use]
+    #[inline(always)]
+    pub fn kind(&self) -> EventType {
+        self.found.kind
+    }
+
+    /// Who did it; never empty.
+    #[must_use]
+    #[inline(always)]
+    pub fn user_id(&self) -> &'a [u8] {
+        self.text(Field::UserId).unwrap_or_default()
+    }
+
+    /// [`Event::event_id`].
+    #[must_use]
+    #[inline(always)]
+    pub fn event_id(&self) -> Option<&'a [u8]> {
+        self.text(Field::EventId)
+    }
+
+    /// [`Event::url`].
+    #[must_use]
+    #[inline(always)]
+    pub fn url(&self) -> Option<&'a [u8]> {
+        self.text(Field::Url)
+    }
+
+    /// [`Event::method`]: `GET` where the record names none.
+    #[must_use]
+    #[inline(always)]
+    pub fn method(&self) -> &'a [u8] {
+        self.text(Field::Method).unwrap_or(b"GET")
+    }
+
+    /// [`Event::product_id`].
+    #[must_use]
+    #[inline(always)]
+    pub fn product_id(&self) -> Option<&'a [u8]> {
+        self.text(Field::ProductId)
+    }
+
+    /// [`Event::checkout_id`].
+    #[must_use]
+    #[inline(always)]
+    pub fn checkout_id(&self) -> Option<&'a [u8]> {
+        self.text(Field::CheckoutId)
+    }
+
+    /// [`Event::campaign_id`].
+    #[must_use]
+    #[inline(always)]
+    pub fn campaign_id(&self) -> Option<&'a [u8]> {
+        self.text(Field::CampaignId)
+    }
+
+    /// [`Event::http_status`].
+    #[must_use]
+    #[inline(always)]
+    pub fn http_status(&self) -> Option<u16> {
+        self.found.has(Field::Status).then_some(self.found.http_status)
+    }
+
+    /// [`Event::latency_ms`].
+    #[must_use]
+    #[inline(always)]
+    pub fn latency_ms(&self) -> Option<f64> {
+        self.found.has(Field::Latency).then_some(self.found.latency_ms)
+    }
+
+    /// [`Event::amount_cents`].
+    #[must_use]
+    #[inline(always)]
+    pub fn amount_cents(&self) -> Option<i64> {
+        self.found.has(Field::Amount).then_some(self.found.amount_cents)
+    }
+
+    /// The same event with all its fields as text; `None` if the record is not valid UTF-8, which it is.
+    #[must_use]
+    pub fn event(&self) -> Option<Event<'a>> {
+        let record = std::str::from_utf8(self.record).ok()?;
+        let Found { texts, .. } = self.found;
+        let text = |field: Field| {
+            let (start, end) = texts[field as usize % SLOTS];
+            self.found.has(field).then(|| record.get(start as usize..end as usize)).flatten()
+        };
+        Some(Event {
+            user_id: text(Field::UserId)?,
+            time: self.found.time,
+            kind: self.found.kind,
+            event_id: text(Field::EventId),
+            url: text(Field::Url),
+            http_status: self.http_status(),
+            method: text(Field::Method),
+            latency_ms: self.latency_ms(),
+            product_id: text(Field::ProductId),
+            click_id: text(Field::ClickId),
+            checkout_id: text(Field::CheckoutId),
+            amount_cents: self.amount_cents(),
+            campaign_id: text(Field::CampaignId),
+            conversion_id: match self.found.kind {
+                EventType::Conversion => text(Field::ConversionId).or(text(Field::EventId)),
+                _ => text(Field::ConversionId),
+            },
+            search_id: text(Field::SearchId),
+            query: text(Field::Query),
+            category: text(Field::Category),
+            quantity: self.found.has(Field::Quantity).then_some(self.found.quantity),
+            price_cents: self.found.has(Field::Price).then_some(self.found.price_cents),
+            currency: text(Field::Currency),
+            referrer: text(Field::Referrer),
+            device: text(Field::Device),
+            browser: text(Field::Browser),
+            country: text(Field::Country),
+            user_agent: text(Field::UserAgent),
+        })
+    }
+}
