@@ -63,6 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<(), KafkaError> {
         },
         std::slice::from_ref(&args.topic),
         Arc::clone(&handler) as Arc<dyn Assignments>,
+        Arc::default(),
     )?;
     let mut queues: Vec<_> = (0..args.workers).map(|_| consumer.worker_queue()).collect();
     let ids = queues.iter().map(processor::kafka::WorkerQueue::id).collect();

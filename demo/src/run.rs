@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use processor::runtime::{self, RunError, RunOptions, RunSummary};
-use processor::settings::Settings;
+use processor::settings::{Delivery, Settings};
 use processor::shutdown::Shutdown;
 use processor::status::StatusBoard;
 use processor::web::WebError;
@@ -132,6 +132,8 @@ impl Processor {
     ) -> Result<Self, DemoError> {
         let mut settings = settings.clone();
         settings.kafka.brokers = vec![kafka.address()];
+        // The embedded Kafka answers to transactions, and does nothing of them.
+        settings.kafka.delivery = Delivery::AtLeastOnce;
         let (listens, listening) = mpsc::channel();
         let options = RunOptions {
             leave_topics_to_broker: true,

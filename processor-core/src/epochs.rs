@@ -23,6 +23,9 @@ pub struct EpochId(u64);
 pub trait EpochPayload {
     /// Drops what belongs to a task that was given away: its next owner repeats it.
     fn forget(&mut self, task: u32);
+
+    /// Whether nothing is left.
+    fn is_empty(&self) -> bool;
 }
 
 /// What is to be done next with a task epoch.
@@ -138,6 +141,7 @@ impl<P: EpochPayload> TaskEpochs<P> {
     /// Exactly once, an epoch that is being published must be decided first: its share is in a transaction.
     pub fn forget(&mut self, task: u32) {
         self.epochs.iter_mut().for_each(|epoch| epoch.payload.forget(task));
+        self.epochs.retain(|epoch| epoch.stage == Stage::Publishing || !epoch.payload.is_empty());
     }
 
     /// Epochs whose records would be read again, or whose partials no merge has dealt with.
@@ -150,6 +154,12 @@ impl<P: EpochPayload> TaskEpochs<P> {
     #[must_use]
     pub fn unpublished(&self) -> usize {
         self.epochs.iter().filter(|epoch| !matches!(epoch.stage, Stage::Published(_))).count()
+    }
+
+    /// Epochs whose publication has begun and is not decided.
+    #[must_use]
+    pub fn publishing(&self) -> usize {
+        self.epochs.iter().filter(|epoch| epoch.stage == Stage::Publishing).count()
     }
 
     fn find(&mut self, id: EpochId) -> Option<&mut TaskEpoch<P>> {
@@ -208,6 +218,7 @@ impl<C: EpochPayload> MergeEpochs<C> {
     /// A merge was given away: its offsets are its next owner's to commit.
     pub fn forget(&mut self, partition: u32) {
         self.epochs.iter_mut().for_each(|epoch| epoch.commit.forget(partition));
+        self.epochs.retain(|epoch| !epoch.commit.is_empty());
     }
 
     /// Epochs whose points are not durable, or whose offsets are not committed.
@@ -227,6 +238,10 @@ mod tests {
     impl EpochPayload for Offsets {
         fn forget(&mut self, task: u32) {
             self.0.retain(|(of, _)| *of != task);
+        }
+
+        fn is_empty(&self) -> bool {
+            self.0.is_empty()
         }
     }
 
@@ -282,6 +297,22 @@ mod tests {
         epochs.forget(0);
         epochs.published(id, BTreeMap::new());
         assert_eq!(epochs.next(), Some(TaskStep::Commit(Offsets(vec![(1, 1)]))));
+    }
+
+    #[test]
+    fn epochs_of_which_nothing_is_left_are_gone() {
+        let mut epochs = TaskEpochs::new(Delivery::ExactlyOnce);
+        let publishing = epochs.seal(offsets(1));
+        epochs.seal(offsets(2));
+        assert_eq!(epochs.next(), Some(TaskStep::Publish(publishing)));
+        epochs.forget(0);
+        assert_eq!(epochs.in_flight(), 2);
+        epochs.forget(1);
+        assert_eq!(
+            (epochs.in_flight(), epochs.publishing()),
+            (1, 1),
+            "only a transaction under way is waited for"
+        );
     }
 
     #[test]

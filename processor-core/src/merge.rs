@@ -189,8 +189,14 @@ impl Merge {
         self.next_offset < self.replay_until
     }
 
+    /// Every message before `offset` has been read: the markers of transactions take offsets, too.
+    pub fn read_to(&mut self, offset: i64) {
+        self.next_offset = self.next_offset.max(offset);
+        self.end_replay();
+    }
+
     /// The replay is over although its last offsets were not seen: they are gone from the log.
-    pub fn end_replay(&mut self) {
+    fn end_replay(&mut self) {
         self.replay_until = self.replay_until.min(self.next_offset);
     }
 

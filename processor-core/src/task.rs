@@ -275,6 +275,14 @@ impl Task {
         });
     }
 
+    /// Every record of an input before `offset` has been read: the markers of transactions take offsets, too.
+    ///
+    /// Where that lies before the offset that was committed, the topic was cut or made anew, and the replay is over.
+    pub fn read_to(&mut self, input: usize, offset: i64) {
+        let input = &mut self.inputs[input];
+        input.next_offset = input.next_offset.max(offset);
+    }
+
     /// The wall clock moved on. `caught_up` tells for each input whether every record of its partition was read;
     /// `frontier` is the minimum watermark over all tasks that are not idle.
     pub fn tick(

@@ -6,7 +6,7 @@ pub use self::check::{CheckLine, check};
 pub use self::client::{Client, Health, QueryError, Series, database_of};
 pub use self::config::{
     Bucket, CONNECT_TIMEOUT, ConfigError, InfluxConfig, REQUEST_BYTES_MAX, REQUEST_LINES_MAX,
-    REQUEST_TIMEOUT, Tuning,
+    REQUEST_TIMEOUT, SERVER_WRITE_TIME, TimeLeft, Tuning,
 };
 pub use self::line::{EMPTY_TAG, EncodeError, Precision, WIDE_BACKSLASH, encode};
 pub use self::outcome::WriteOutcome;

@@ -4,8 +4,9 @@
 //! threads read records in batches from a [`WorkerQueue`] of their own, into which librdkafka forwards the
 //! partitions the [`Assignments`] handler gave them. No record passes through a channel or an async runtime.
 //!
-//! [`KafkaOutbox`] is the way out: what an epoch produces is counted by [`EpochAcks`] until every record of it is
-//! acknowledged. [`admin`] makes and inspects topics, [`dlq`] serves `processor dlq`, [`tail`] follows one topic.
+//! There are two ways out. A [`Transactor`] makes an epoch's records and offsets visible together; [`KafkaOutbox`] sends
+//! records that [`EpochAcks`] counts until all are acknowledged, and offsets are committed apart. [`Membership`] is what
+//! the group has confirmed of this process. [`admin`] makes and inspects topics, [`dlq`] serves `processor dlq`, [`tail`] follows one topic.
 //!
 //! Left out on purpose: offsets are never committed by librdkafka on its own, and nothing here reads a payload.
 
@@ -15,12 +16,18 @@ mod consumer;
 pub mod dlq;
 mod error;
 mod log;
+mod membership;
+mod offsets;
 mod producer;
 mod settings;
 pub mod tail;
+mod transaction;
 
-pub use batch::{Batch, Headers, Item, Message, QueueId, Run, WorkerQueue};
-pub use consumer::{AssignedPartition, Assignments, Commit, Committed, Consumer, Start, StartAt};
+pub use batch::{Batch, Headers, Item, Message, PartitionEnd, QueueId, Run, WorkerQueue};
+pub use consumer::{AssignedPartition, Assignments, Consumer, Start, StartAt};
 pub use error::{KafkaError, KafkaProblem, PartitionProblem};
-pub use producer::{DeliveryError, EpochAcks, KafkaOutbox, Outbox, OutboxRecord, Produced};
+pub use membership::Membership;
+pub use offsets::{Commit, Committed};
+pub use producer::{DeliveryError, EpochAcks, KafkaOutbox, OutboxRecord, Produced};
 pub use settings::{ClientSettings, ConsumerSettings, ProducerSettings};
+pub use transaction::{Transaction, TransactionEnd, TransactionError, Transactor};

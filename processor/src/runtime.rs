@@ -8,6 +8,7 @@
 mod assign;
 mod incidents;
 mod process;
+mod publisher;
 mod report;
 mod shared;
 mod sinks;
@@ -20,9 +21,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use processor_core::Delivery;
+
 use crate::kafka::admin::{Admin, TopicSpec};
 use crate::kafka::{
-    ClientSettings, Consumer, ConsumerSettings, KafkaError, KafkaOutbox, KafkaProblem, ProducerSettings,
+    ClientSettings, Consumer, ConsumerSettings, KafkaError, KafkaOutbox, KafkaProblem, Membership,
+    ProducerSettings, TransactionError, Transactor,
 };
 use crate::live::Live;
 use crate::settings::Settings;
@@ -32,7 +36,7 @@ use crate::status::{StatusBoard, Totals};
 use crate::web::{self, IncidentHandler};
 
 pub use crate::kafka::admin::MissingTopics;
-use shared::{Shared, Topology};
+use shared::{Parts, Shared, Topology};
 use worker::Worker;
 
 /// How a run differs from the usual one.
@@ -87,6 +91,9 @@ pub enum RunError {
     /// Settings that the core refuses.
     #[error("the settings contradict each other")]
     Options(#[from] processor_core::OptionsError),
+    /// A transaction cannot be decided by this process.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
     /// Something that was handed out can never become durable; nothing after the last commit counts as done.
     #[error("{0}; nothing was committed, a restart repeats it")]
     Output(String),
@@ -133,12 +140,17 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         &ProducerSettings::new(client.clone()),
         report::producer_problems(&board),
     )?);
-    let sink = sinks::start(settings, &outbox)?;
+    let membership = Arc::new(Membership::new(client.session_timeout()));
+    let sink = sinks::start(settings, &outbox, &membership)?;
     board.update(|status| status.sink = sink.status());
     let Some(topology) = topology(settings, options, &client, &board, &sink, shutdown)? else {
         return Ok(RunSummary::default()); // asked to stop before Kafka was there
     };
-    let shared = Arc::new(Shared::new(core, topology, outbox, sink, Arc::clone(&board), live, settings));
+    let Some(transactors) = transactors(settings, &client, page.addr().port(), &board, shutdown)? else {
+        return Ok(RunSummary::default());
+    };
+    let parts = Parts { outbox, membership: Arc::clone(&membership), sink, board: Arc::clone(&board), live };
+    let shared = Arc::new(Shared::new(core, topology, parts, settings));
     let marks = incidents::follow(&client, &settings.kafka.incidents_topic, &shared);
 
     let handler = Arc::new(assign::Coordinator::new(Arc::clone(&shared), options.until_end));
@@ -156,8 +168,13 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         },
         &topics,
         Arc::clone(&handler) as Arc<dyn crate::kafka::Assignments>,
+        membership,
     )?;
-    let threads: Vec<_> = (0..workers).map(|at| Worker::start(at, &consumer, &shared)).collect();
+    let threads: Vec<_> = transactors
+        .into_iter()
+        .enumerate()
+        .map(|(at, transactor)| Worker::start(at, &consumer, &shared, transactor))
+        .collect();
     handler.set_workers(threads.iter().map(worker::Handle::link).collect());
 
     let end = coordinate(&consumer, &shared, &handler, options, shutdown, settings.shutdown.deadline);
@@ -187,6 +204,39 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         seconds: started.elapsed().as_secs_f64(),
         cpu_seconds: status.cpu_seconds,
     })
+}
+
+/// A transactional producer per worker where delivery is exactly once, ready to begin. `None` when asked to stop.
+///
+/// They begin before the group is joined: what an earlier run of this name left open is decided by then, and its
+/// offsets are known.
+fn transactors(
+    settings: &Settings,
+    client: &ClientSettings,
+    port: u16,
+    board: &Arc<StatusBoard>,
+    shutdown: &Shutdown,
+) -> Result<Option<Vec<Option<Transactor>>>, RunError> {
+    let workers = settings.workers.get();
+    if settings.kafka.delivery == Delivery::AtLeastOnce {
+        return Ok(Some((0..workers).map(|_| None).collect()));
+    }
+    let mut transactors = Vec::with_capacity(workers);
+    for worker in 0..workers {
+        let instance = report::instance_name(settings, port);
+        let mut producer = ProducerSettings::new(client.clone());
+        producer.transactional_id = Some(format!("{}-{instance}-{worker}", settings.kafka.group_id));
+        let transactor = Transactor::new(&producer, report::producer_problems(board))?;
+        let ready = transactor.init(|error| {
+            board.update(|status| status.kafka_problem = Some(format!("starting transactions: {error}")));
+            !shutdown.is_triggered()
+        })?;
+        if !ready {
+            return Ok(None);
+        }
+        transactors.push(Some(transactor));
+    }
+    Ok(Some(transactors))
 }
 
 /// The coordinator's loop.

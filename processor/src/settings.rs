@@ -25,9 +25,10 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 pub use inputs::{Format, InputSettings};
-pub use kafka::{Delivery, KafkaProperties, KafkaSettings};
+pub use kafka::{KafkaProperties, KafkaSettings};
 pub use layers::Sources;
 pub use problem::{Origin, Problem, SettingsError};
+pub use processor_core::Delivery;
 pub use secret::Secret;
 pub use sinks::{FileSinkSettings, InfluxSettings};
 pub(crate) use units::format_duration;

@@ -15,3 +15,5 @@ mod rebalance;
 mod support;
 #[path = "kafka/topics.rs"]
 mod topics;
+#[path = "kafka/transactions.rs"]
+mod transactions;

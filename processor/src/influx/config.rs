@@ -120,9 +120,18 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// the server's side too and cannot overwrite a newer value later.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What only tests and unusual networks change.
+/// How long InfluxDB may go on with a write that it has received: its own limit.
+pub const SERVER_WRITE_TIME: Duration = Duration::from_secs(10);
+
+/// How much longer points are this process's to write.
+pub type TimeLeft = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// What only tests, unusual networks and the runtime change.
 #[derive(Clone)]
 pub struct Tuning {
+    /// Asked right before a request: with less than [`SERVER_WRITE_TIME`] left nothing is sent, as the points may by
+    /// then be another instance's, whose newer values they would replace. By default for ever.
+    pub time_left: TimeLeft,
     /// See [`REQUEST_LINES_MAX`].
     pub lines_max: usize,
     /// See [`REQUEST_BYTES_MAX`].
@@ -140,6 +149,7 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
+            time_left: Arc::new(|| Duration::MAX),
             lines_max: REQUEST_LINES_MAX,
             bytes_max: REQUEST_BYTES_MAX,
             connect_timeout: CONNECT_TIMEOUT,

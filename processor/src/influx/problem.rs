@@ -78,6 +78,20 @@ impl Problem {
         })
     }
 
+    /// The problem where it is not certain that the points are still this instance's to write.
+    #[must_use]
+    pub fn membership_unconfirmed(config: &InfluxConfig) -> Self {
+        Self {
+            what: format!(
+                "nothing is written to influxdb at {}: kafka has not confirmed lately that this instance is a \
+                           member of its group, so another one may write by now",
+                config.url
+            ),
+            cure: "it goes on by itself once kafka answers".to_owned(),
+            needs_hand: false,
+        }
+    }
+
     /// The problem where even a write without lines is answered with 400: the request itself is wrong.
     #[must_use]
     pub fn empty_write_refused(message: &str, config: &InfluxConfig) -> Self {

@@ -137,6 +137,12 @@ impl PointQueue {
         }
     }
 
+    /// Drops every line; batches keep counting, so those before are finished.
+    pub(super) fn clear(&mut self) {
+        let next_batch = self.next_batch;
+        *self = Self { next_batch, ..Self::new() };
+    }
+
     /// Drops the slots that lines moved away from: one retry after the other would add to them.
     fn compact(&mut self) {
         self.slots.retain(Option::is_some);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use processor_core::{Point, Resolution};
 
 use super::client::Client;
-use super::config::{ConfigError, InfluxConfig, Tuning};
+use super::config::{ConfigError, InfluxConfig, SERVER_WRITE_TIME, Tuning};
 use super::latency::RecentLatencies;
 use super::line;
 use super::queue::Line;
@@ -83,6 +83,7 @@ struct Shared {
 /// A batch that spans lanes.
 struct Ticket {
     lanes_left: AtomicUsize,
+    /// `None` once it has fired, or where lines of it were dropped.
     ack: Mutex<Option<Ack>>,
 }
 
@@ -130,6 +131,23 @@ impl InfluxSink {
                 .expect("the operating system grants a thread at start");
         }
         Ok(Self { lanes, shared, url: config.url.clone() })
+    }
+
+    /// Drops what waits, whose acks never fire, and waits until no request of before is under way: afterwards another
+    /// writer's values of the same points are safe from this one's. Bounded by the server's own limit for a write.
+    pub fn forget(&self) {
+        for lane in &self.lanes {
+            let tickets = lane.forget();
+            for ticket in &tickets {
+                ticket.ack.lock().expect("no holder panics").take();
+            }
+            self.shared.finish(tickets);
+        }
+        let deadline = Instant::now() + SERVER_WRITE_TIME;
+        let quiet = self.lanes.iter().all(|lane| lane.await_quiet(deadline));
+        if !quiet {
+            tracing::warn!("a write to influxdb was given up on; it may still arrive");
+        }
     }
 
     /// Writes what it can until `deadline` from now, then ends the threads. A request under way at the deadline is
@@ -268,7 +286,9 @@ impl Shared {
             if ticket.lanes_left.fetch_sub(1, Ordering::AcqRel) == 1 {
                 let ack = ticket.ack.lock().expect("no holder panics").take();
                 self.batches_waiting.fetch_sub(1, Ordering::AcqRel);
-                ack.expect("the last lane comes once").fire();
+                if let Some(ack) = ack {
+                    ack.fire();
+                }
             }
         }
     }

@@ -219,7 +219,7 @@ pub struct Batch<'q> {
 }
 
 impl Batch<'_> {
-    /// Records and problems in it.
+    /// Records, ends of partitions and problems in it.
     pub fn len(&self) -> usize {
         self.messages.len()
     }
@@ -229,7 +229,7 @@ impl Batch<'_> {
         self.messages.is_empty()
     }
 
-    /// Its content in order: runs of records of one partition, and problems in their place.
+    /// Its content in order: runs of records of one partition, ends and problems in their place.
     pub fn items(&self) -> Items<'_> {
         Items { rest: self.messages, _batch: PhantomData }
     }
@@ -245,8 +245,22 @@ impl Drop for Batch<'_> {
 pub enum Item<'b> {
     /// Successive records of one partition.
     Run(Run<'b>),
+    /// Everything readable of a partition has been read, for now.
+    End(PartitionEnd<'b>),
     /// A partition that cannot be read for now.
     Problem(PartitionProblem),
+}
+
+/// The end of a partition as a reader of committed records sees it: records before `offset` have all been handed out,
+/// and `offset` lies past the markers of transactions, which take offsets without being records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionEnd<'b> {
+    /// The topic.
+    pub topic: &'b str,
+    /// The partition.
+    pub partition: i32,
+    /// Where the next record will be.
+    pub offset: i64,
 }
 
 /// Iterator of [`Batch::items`].
@@ -262,6 +276,10 @@ impl<'b> Iterator for Items<'b> {
         let first = message(*self.rest.first()?);
         if first.native.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
             self.rest = &self.rest[1..];
+            if first.native.err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF {
+                let (topic, partition) = (topic(first), first.native.partition);
+                return Some(Item::End(PartitionEnd { topic, partition, offset: first.native.offset }));
+            }
             return Some(Item::Problem(problem(first)));
         }
         let continues = |&&other: &&*mut sys::rd_kafka_message_t| {

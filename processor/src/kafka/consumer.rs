@@ -14,6 +14,8 @@ use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use super::batch::{self, NativeQueue, QueueId, WorkerQueue};
+use super::membership::Membership;
+use super::offsets::{Commit, Committed, committed, end_offsets, list_of_commits, sorted_names};
 use super::{ConsumerSettings, KafkaError, KafkaProblem, log, settings};
 
 /// Decides what happens to partitions. Every method is called on the polling thread, inside [`Consumer::poll`] or
@@ -52,28 +54,6 @@ pub struct AssignedPartition {
     pub partition: i32,
     /// `None`: nothing committed yet.
     pub committed: Option<Committed>,
-}
-
-/// A committed offset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    /// The next offset to read.
-    pub offset: i64,
-    /// The text committed with it; empty where there was none.
-    pub metadata: String,
-}
-
-/// An offset to commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commit {
-    /// The topic.
-    pub topic: String,
-    /// The partition.
-    pub partition: i32,
-    /// The next offset to read after a restart.
-    pub next_offset: i64,
-    /// Text kept with the offset; brokers limit it to 4096 bytes by default (`offset.metadata.max.bytes`).
-    pub metadata: String,
 }
 
 /// Where a partition starts and who reads it.
@@ -117,7 +97,8 @@ struct Member {
 
 /// How long one request for committed offsets may take, and how long they are tried in an assignment.
 const COMMITTED_REQUEST: Duration = Duration::from_secs(10);
-const COMMITTED_TRIES: Duration = Duration::from_secs(30);
+/// A transaction that a killed process left open makes its offsets unknown until Kafka ends it, 15 to 25 s later.
+const COMMITTED_TRIES: Duration = Duration::from_secs(60);
 
 impl Consumer {
     /// Joins the group for `topics`. Nothing happens before the first [`Consumer::poll`]; Kafka may be away.
@@ -128,9 +109,11 @@ impl Consumer {
         settings: &ConsumerSettings,
         topics: &[String],
         handler: Arc<dyn Assignments>,
+        membership: Arc<Membership>,
     ) -> Result<Self, KafkaError> {
         let context = Context {
             handler,
+            membership,
             member: OnceLock::new(),
             brokers: settings.client.brokers.clone(),
             rejoin: AtomicBool::new(false),
@@ -207,15 +190,16 @@ impl Consumer {
         if offsets.is_empty() {
             return Ok(());
         }
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for commit in offsets {
-            let mut element = list.add_partition(&commit.topic, commit.partition);
-            element.set_offset(Offset::Offset(commit.next_offset)).map_err(failed)?;
-            element.set_metadata(&commit.metadata);
-        }
+        let list = list_of_commits(offsets).map_err(failed)?;
         match mode {
-            CommitMode::Async => batch::commit_to_poll(self.member.client.client(), &list)
-                .map_err(|code| failed(rdkafka::error::KafkaError::ConsumerCommit(code)))?,
+            CommitMode::Async => {
+                let membership = &self.member.client.context().membership;
+                membership.commit_sent();
+                batch::commit_to_poll(self.member.client.client(), &list).map_err(|code| {
+                    membership.commit_answered(false);
+                    failed(rdkafka::error::KafkaError::ConsumerCommit(code))
+                })?;
+            }
             CommitMode::Sync => self.member.client.commit(&list, mode).map_err(failed)?,
         }
         match list.elements().iter().find_map(|element| element.error().err()) {
@@ -308,6 +292,7 @@ impl Member {
 /// librdkafka's callbacks, all on the polling thread.
 struct Context {
     handler: Arc<dyn Assignments>,
+    membership: Arc<Membership>,
     /// Empty only while the consumer is made and once the last clone is gone.
     member: OnceLock<Weak<Member>>,
     brokers: String,
@@ -346,8 +331,13 @@ impl ConsumerContext for Context {
             }
             (_, Some(member)) => {
                 if !names.is_empty() {
-                    self.handler.revoked(&member, &names, client.assignment_lost());
+                    let lost = client.assignment_lost();
+                    if lost {
+                        self.membership.left();
+                    }
+                    self.handler.revoked(&member, &names, lost);
                 }
+                self.membership.left();
                 client.unassign()
             }
             (_, None) => client.unassign(),
@@ -360,6 +350,8 @@ impl ConsumerContext for Context {
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         let elements = offsets.elements();
+        self.membership
+            .commit_answered(result.is_ok() && elements.iter().all(|element| element.error().is_ok()));
         let failed =
             result.err().into_iter().chain(elements.iter().filter_map(|element| element.error().err()));
         let code = failed
@@ -401,6 +393,7 @@ impl Context {
                 committed: committed.clone(),
             })
             .collect();
+        self.join(client, &assigned);
         let starts =
             if assigned.is_empty() { Vec::new() } else { self.handler.assigned(consumer, &assigned) };
         assert_eq!(starts.len(), assigned.len(), "a handler answers for every partition");
@@ -413,6 +406,29 @@ impl Context {
             list.add_partition_offset(&partition.topic, partition.partition, start.offset(partition))?;
         }
         client.assign(&list)
+    }
+
+    /// Notes the generation, and lets the group confirm it by committing what is committed already: an assignment
+    /// that was received long ago, before this process was stopped for a while, is not confirmed by being looked at.
+    fn join(&self, client: &BaseConsumer<Self>, assigned: &[AssignedPartition]) {
+        let Some(generation) = client.group_metadata() else { return };
+        self.membership.joined(generation);
+        let sent_at = Instant::now();
+        let known = assigned.iter().find_map(|of| {
+            let committed = of.committed.as_ref()?;
+            let Committed { offset, metadata } = committed.clone();
+            Some(Commit { topic: of.topic.clone(), partition: of.partition, next_offset: offset, metadata })
+        });
+        let confirmed = match known {
+            Some(commit) => {
+                list_of_commits(&[commit]).and_then(|list| client.commit(&list, CommitMode::Sync))
+            }
+            None => Ok(()), // a group without any commit: nobody could have written anything yet
+        };
+        match confirmed {
+            Ok(()) => self.membership.confirm(sent_at),
+            Err(error) => tracing::debug!(%error, "the group did not confirm the assignment yet"),
+        }
     }
 
     /// The committed offsets, tried again while Kafka is away, within a bound that the group endures.
@@ -448,68 +464,4 @@ impl Start {
                 .map_or(Offset::Beginning, |committed| Offset::Offset(committed.offset)),
         }
     }
-}
-
-fn sorted_names(list: &TopicPartitionList) -> Vec<(String, i32)> {
-    let mut names: Vec<(String, i32)> =
-        list.elements().iter().map(|element| (element.topic().to_owned(), element.partition())).collect();
-    names.sort_unstable();
-    names
-}
-
-fn list_of(partitions: &[(String, i32)]) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for (topic, partition) in partitions {
-        list.add_partition(topic, *partition);
-    }
-    list
-}
-
-fn committed<C: ConsumerContext>(
-    client: &BaseConsumer<C>,
-    partitions: &[(String, i32)],
-    timeout: Duration,
-) -> KafkaResult<Vec<Option<Committed>>> {
-    if partitions.is_empty() {
-        return Ok(Vec::new());
-    }
-    let list = client.committed_offsets(list_of(partitions), timeout)?;
-    // The answer keeps the order of the question.
-    list.elements()
-        .iter()
-        .map(|element| {
-            element.error()?;
-            Ok(match element.offset() {
-                Offset::Offset(offset) => Some(Committed { offset, metadata: element.metadata().to_owned() }),
-                _ => None,
-            })
-        })
-        .collect()
-}
-
-/// The end offsets of partitions, one request per leader.
-fn end_offsets<C: ConsumerContext>(
-    client: &BaseConsumer<C>,
-    partitions: &[(String, i32)],
-    timeout: Duration,
-) -> KafkaResult<Vec<i64>> {
-    if partitions.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut question = list_of(partitions);
-    question.set_all_offsets(Offset::End)?;
-    let answer = client.offsets_for_times(question, timeout)?;
-    partitions
-        .iter()
-        .map(|(topic, partition)| {
-            let element = answer
-                .find_partition(topic, *partition)
-                .ok_or(rdkafka::error::KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition))?;
-            element.error()?;
-            match element.offset() {
-                Offset::Offset(offset) => Ok(offset),
-                _ => Err(rdkafka::error::KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition)),
-            }
-        })
-        .collect()
 }

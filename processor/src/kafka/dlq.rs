@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use super::tail::{From, Record, TopicReader};
-use super::{ClientSettings, EpochAcks, KafkaError, KafkaOutbox, Outbox, OutboxRecord, ProducerSettings};
+use super::{ClientSettings, EpochAcks, KafkaError, KafkaOutbox, OutboxRecord, ProducerSettings};
 
 /// Header names of a dead letter.
 pub mod header {
@@ -136,7 +136,7 @@ impl DeadLetters {
         let outbox =
             KafkaOutbox::new(&producer, |problem| tracing::warn!(%problem, "replaying dead letters"))?;
         let (done, acknowledged) = mpsc::channel();
-        let epoch = EpochAcks::new(move || {
+        let epoch = EpochAcks::new(move |_| {
             // The receiver is gone only if the replay has failed already.
             let _ = done.send(());
         });

@@ -13,26 +13,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{Commit, Consumer, KafkaError, KafkaProblem, ProducerSettings, log, settings};
-
-/// Takes what epochs produce, and completes them.
-///
-/// [`KafkaOutbox`] is the at-least-once form. An exactly-once form begins a transaction at an epoch's first record
-/// and makes [`Outbox::commit`] one transaction of records and offsets; its callers stay as they are.
-pub trait Outbox: Send + Sync {
-    /// Queues one record of an epoch, copying its bytes. Waits for room while the queue is full.
-    ///
-    /// # Errors
-    /// [`KafkaError::Backpressure`] after a bounded wait: the record is not queued, the same call may be made again.
-    /// [`KafkaError::Failed`]: the record can never be queued (too large, unknown partition, a fatal client).
-    fn send(&self, epoch: &Arc<EpochAcks>, record: &OutboxRecord<'_>) -> Result<(), KafkaError>;
-
-    /// Completes an epoch: to be called once everything derived from the records before `offsets` is durable.
-    ///
-    /// # Errors
-    /// As [`Consumer::commit`].
-    fn commit(&self, consumer: &Consumer, offsets: &[Commit]) -> Result<(), KafkaError>;
-}
+use super::{KafkaError, KafkaProblem, ProducerSettings, log, settings};
 
 /// A record to produce.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,8 +41,10 @@ pub struct EpochAcks {
     outstanding: AtomicUsize,
     produced: Mutex<Vec<Produced>>,
     failure: OnceLock<DeliveryError>,
-    waker: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    waker: Mutex<Option<Waker>>,
 }
+
+type Waker = Box<dyn FnOnce(&EpochAcks) + Send>;
 
 /// What an epoch added to one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +72,7 @@ pub struct DeliveryError {
 
 impl EpochAcks {
     /// An open epoch. The waker runs on the thread that takes the last answer: it should only send a message.
-    pub fn new(waker: impl FnOnce() + Send + 'static) -> Arc<Self> {
+    pub fn new(waker: impl FnOnce(&Self) + Send + 'static) -> Arc<Self> {
         Arc::new(Self {
             outstanding: AtomicUsize::new(1),
             produced: Mutex::default(),
@@ -135,7 +118,7 @@ impl EpochAcks {
         if self.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
             let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(waker) = waker {
-                waker();
+                waker(self);
             }
         }
     }
@@ -176,7 +159,7 @@ impl KafkaOutbox {
         settings: &ProducerSettings,
         problems: impl Fn(KafkaProblem) + Send + Sync + 'static,
     ) -> Result<Self, KafkaError> {
-        let context = Context { problems: Box::new(problems), brokers: settings.client.brokers.clone() };
+        let context = Context::new(problems, &settings.client.brokers);
         let producer: Arc<BaseProducer<Context>> =
             Arc::new(settings::create(&settings.to_config()?, context)?);
         let stopping = Arc::new(AtomicBool::new(false));
@@ -197,6 +180,26 @@ impl KafkaOutbox {
         Ok(Self { producer, queue_wait: settings.queue_wait, stopping, answers: Some(answers) })
     }
 
+    /// Queues one record of an epoch, copying its bytes. Waits for room while the queue is full.
+    ///
+    /// # Errors
+    /// [`KafkaError::Backpressure`] after a bounded wait: the record is not queued, the same call may be made again.
+    /// [`KafkaError::Failed`]: the record can never be queued (too large, unknown partition, a fatal client).
+    pub fn send(&self, epoch: &Arc<EpochAcks>, record: &OutboxRecord<'_>) -> Result<(), KafkaError> {
+        let started = Instant::now();
+        loop {
+            match queue(&self.producer, epoch, record) {
+                Err(KafkaError::Backpressure { .. }) if started.elapsed() < self.queue_wait => {
+                    thread::sleep(FULL_QUEUE_PAUSE);
+                }
+                Err(KafkaError::Backpressure { .. }) => {
+                    return Err(KafkaError::Backpressure { waited: self.queue_wait });
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// Waits until everything sent is answered.
     ///
     /// # Errors
@@ -206,46 +209,37 @@ impl KafkaOutbox {
     }
 }
 
-impl Outbox for KafkaOutbox {
-    fn send(&self, epoch: &Arc<EpochAcks>, record: &OutboxRecord<'_>) -> Result<(), KafkaError> {
-        let mut native: BaseRecord<'_, [u8], [u8], Arc<EpochAcks>> =
-            BaseRecord::with_opaque_to(record.topic, Arc::clone(epoch));
-        native.partition = record.partition;
-        native.key = record.key;
-        native.payload = record.payload;
-        native.timestamp = record.timestamp_ms;
-        if !record.headers.is_empty() {
-            let headers = OwnedHeaders::new_with_capacity(record.headers.len());
-            native.headers =
-                Some(record.headers.iter().fold(headers, |headers, (key, value)| {
-                    headers.insert(Header { key, value: Some(*value) })
-                }));
-        }
-        // Counted before it is queued, as the answer may come before `send` returns.
-        epoch.outstanding.fetch_add(1, Ordering::AcqRel);
-        let mut started = None;
-        loop {
-            let (error, returned) = match self.producer.send(native) {
-                Ok(()) => return Ok(()),
-                Err(refused) => refused,
-            };
-            native = returned;
-            let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
-            let started = *started.get_or_insert_with(Instant::now);
-            if full && started.elapsed() < self.queue_wait {
-                thread::sleep(FULL_QUEUE_PAUSE);
-                continue;
-            }
-            epoch.answered();
-            return Err(match full {
-                true => KafkaError::Backpressure { waited: self.queue_wait },
-                false => KafkaError::from_client("queueing a record", &error),
-            });
-        }
+/// Queues one record, without waiting.
+///
+/// # Errors
+/// [`KafkaError::Backpressure`] where the queue is full; [`KafkaError::Failed`].
+pub(super) fn queue(
+    producer: &BaseProducer<Context>,
+    epoch: &Arc<EpochAcks>,
+    record: &OutboxRecord<'_>,
+) -> Result<(), KafkaError> {
+    let mut native: BaseRecord<'_, [u8], [u8], Arc<EpochAcks>> =
+        BaseRecord::with_opaque_to(record.topic, Arc::clone(epoch));
+    native.partition = record.partition;
+    native.key = record.key;
+    native.payload = record.payload;
+    native.timestamp = record.timestamp_ms;
+    if !record.headers.is_empty() {
+        let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        native.headers = Some(
+            record
+                .headers
+                .iter()
+                .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(*value) })),
+        );
     }
-
-    fn commit(&self, consumer: &Consumer, offsets: &[Commit]) -> Result<(), KafkaError> {
-        consumer.commit(offsets)
+    // Counted before it is queued, as the answer may come before `send` returns.
+    epoch.outstanding.fetch_add(1, Ordering::AcqRel);
+    let Err((error, _)) = producer.send(native) else { return Ok(()) };
+    epoch.answered();
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::QueueFull) => Err(KafkaError::Backpressure { waited: Duration::ZERO }),
+        _ => Err(KafkaError::from_client("queueing a record", &error)),
     }
 }
 
@@ -268,9 +262,16 @@ impl fmt::Debug for KafkaOutbox {
     }
 }
 
-struct Context {
+/// What producers of this program do with answers and events.
+pub(super) struct Context {
     problems: Box<dyn Fn(KafkaProblem) + Send + Sync>,
     brokers: String,
+}
+
+impl Context {
+    pub(super) fn new(problems: impl Fn(KafkaProblem) + Send + Sync + 'static, brokers: &str) -> Self {
+        Self { problems: Box::new(problems), brokers: brokers.to_owned() }
+    }
 }
 
 impl ClientContext for Context {

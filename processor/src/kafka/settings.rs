@@ -44,6 +44,9 @@ impl ConsumerSettings {
 pub struct ProducerSettings {
     /// How to reach Kafka.
     pub client: ClientSettings,
+    /// Exactly once: the name under which Kafka fences an earlier producer that did not end in order. One per worker
+    /// of an instance; two running at once end each other. `None`: without transactions.
+    pub transactional_id: Option<String>,
     /// After this a record that cannot be delivered fails its epoch, which is fatal: librdkafka's own retries are over.
     pub delivery_timeout: Duration,
     /// Bytes waiting for delivery at most; beyond it [`super::Outbox::send`] waits.
@@ -58,12 +61,20 @@ impl ProducerSettings {
     pub fn new(client: ClientSettings) -> Self {
         Self {
             client,
+            transactional_id: None,
             delivery_timeout: Duration::from_secs(86_400),
             queue_bytes: 64 << 20,
             queue_wait: Duration::from_secs(30),
         }
     }
 }
+
+/// How long the group goes without a sign of a member before it gives its partitions to others.
+pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// How long Kafka keeps a transaction open of which it hears nothing. What a killed process left open holds back the
+/// readers of its topics for so long, unless it comes back under the same name before.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Largest record of `clickpulse.partials`, and so of the producer: 8 MiB.
 pub(crate) const RECORD_BYTES_MAX: usize = 8 << 20;
@@ -84,7 +95,9 @@ impl ConsumerSettings {
             // Range gives the same partition number of every input to the same member, which joins need.
             .set("partition.assignment.strategy", "range")
             .set("isolation.level", "read_committed")
-            .set("enable.partition.eof", "false")
+            // How a caught-up partition is known: its end offset lies past the markers of transactions.
+            .set("enable.partition.eof", "true")
+            .set("session.timeout.ms", SESSION_TIMEOUT.as_millis().to_string())
             .set("queued.max.messages.kbytes", queue_kbytes.to_string());
         if let Some(id) = &self.group_instance_id {
             config.set("group.instance.id", id);
@@ -95,7 +108,7 @@ impl ConsumerSettings {
 }
 
 impl ProducerSettings {
-    /// The librdkafka settings of the at-least-once producer.
+    /// The librdkafka settings of the producer.
     ///
     /// # Errors
     /// [`KafkaError::ReservedProperty`].
@@ -106,12 +119,26 @@ impl ProducerSettings {
             .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
             .set("message.timeout.ms", self.delivery_timeout.as_millis().to_string())
             .set("queue.buffering.max.kbytes", (self.queue_bytes / 1024).max(1024).to_string());
+        if let Some(id) = &self.transactional_id {
+            config
+                .set("transactional.id", id)
+                .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
+                // librdkafka wants it within the transaction's; what is not delivered by then is aborted and sent again.
+                .set("message.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string());
+        }
         self.client.apply_properties(&mut config, Role::Producer)?;
         Ok(config)
     }
 }
 
 impl ClientSettings {
+    /// How long the group goes without a sign of a member of this client before its partitions go to others.
+    #[must_use]
+    pub fn session_timeout(&self) -> Duration {
+        let set = self.properties.get("session.timeout.ms").and_then(|value| value.parse().ok());
+        set.map_or(SESSION_TIMEOUT, Duration::from_millis)
+    }
+
     /// The librdkafka settings of a client that only asks (metadata, offsets, admin).
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use super::shared::{Shared, now};
 use super::stage1::TaskSlot;
 use super::stage2::MergeSlot;
 use super::worker::{Command, Link};
-use crate::kafka::{AssignedPartition, Assignments, Consumer, KafkaProblem, Start, StartAt};
+use crate::kafka::{AssignedPartition, Assignments, Commit, Consumer, KafkaProblem, Start, StartAt};
 
 /// How long a rebalance waits for the workers: far above a batch, far below the group's patience.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -140,7 +140,17 @@ impl Assignments for Coordinator {
                     "merge assigned"
                 );
                 let merge = Merge::new(Arc::clone(&shared.core), shared.origin, &checkpoint);
-                worker.send(Command::AssignMerge(Box::new(MergeSlot::new(partition.partition, merge))));
+                let start = partition.committed.as_ref().map(|committed| Commit {
+                    topic: partition.topic.clone(),
+                    partition: partition.partition,
+                    next_offset: committed.offset,
+                    metadata: committed.metadata.clone(),
+                });
+                worker.send(Command::AssignMerge(Box::new(MergeSlot::new(
+                    partition.partition,
+                    merge,
+                    start,
+                ))));
                 starts.push(Start { at, queue: worker.merge_queue });
                 continue;
             }
@@ -189,6 +199,7 @@ impl Assignments for Coordinator {
             worker.send(Command::Revoke {
                 tasks: tasks.iter().copied().collect(),
                 merges: merges.clone(),
+                lost,
                 done: done.clone(),
             });
         }
@@ -200,6 +211,7 @@ impl Assignments for Coordinator {
                 return;
             }
         }
+        self.shared.sink.forget();
         self.owned().partitions.retain(|of| !partitions.contains(of));
     }
 

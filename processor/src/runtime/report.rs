@@ -101,7 +101,7 @@ pub(super) fn introduce(board: &StatusBoard, settings: &Settings) {
     let topics: Vec<&str> = settings.inputs.iter().map(|input| input.topic.as_str()).collect();
     board.update(|status| {
         *status = PipelineStatus {
-            instance: instance_name(settings),
+            instance: instance_name(settings, settings.http.listen.port()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: now().millis(),
             source: format!("{} at {}", topics.join(", "), settings.kafka.brokers.join(", ")),
@@ -112,12 +112,8 @@ pub(super) fn introduce(board: &StatusBoard, settings: &Settings) {
 }
 
 /// What tells instances apart in metrics: the configured id, or the host and the page's port.
-pub(super) fn instance_name(settings: &Settings) -> String {
-    settings
-        .kafka
-        .instance_id
-        .clone()
-        .unwrap_or_else(|| format!("{}:{}", process::host_name(), settings.http.listen.port()))
+pub(super) fn instance_name(settings: &Settings, port: u16) -> String {
+    settings.kafka.instance_id.clone().unwrap_or_else(|| format!("{}:{}", process::host_name(), port))
 }
 
 /// Shows the producing client's problems on the page.

@@ -1,16 +1,16 @@
 //! What the threads of a run share.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use events::Timestamp;
-use processor_core::{Freshness, Options, Point, TaskTotals};
+use processor_core::{Delivery, Freshness, Options, Point, TaskTotals};
 
 use super::RunError;
 use super::sinks::Sinks;
-use crate::kafka::KafkaOutbox;
+use crate::kafka::{Commit, KafkaOutbox, Membership};
 use crate::live::Live;
 use crate::settings::Settings;
 use crate::status::{MergeStatus, StatusBoard, TaskStatus};
@@ -32,7 +32,10 @@ pub(super) struct Shared {
     pub(super) partials_topic: String,
     pub(super) epoch_interval: Duration,
     pub(super) merge_interval: Duration,
+    pub(super) delivery: Delivery,
+    pub(super) transaction_deadline: Duration,
     pub(super) outbox: Arc<KafkaOutbox>,
+    pub(super) membership: Arc<Membership>,
     pub(super) sink: Sinks,
     pub(super) board: Arc<StatusBoard>,
     pub(super) live: Arc<Live>,
@@ -40,6 +43,8 @@ pub(super) struct Shared {
     /// Set once: workers read nothing new, write what they have, and commit it.
     pub(super) draining: AtomicBool,
     pub(super) epochs: AtomicU64,
+    /// Transactions aborted since the start.
+    pub(super) aborted: AtomicU64,
     /// Wall clock of the last confirmed commit, milliseconds.
     pub(super) committed_at_ms: AtomicI64,
     /// The frontier of the merges, microseconds; `i64::MIN` before there is one.
@@ -48,6 +53,15 @@ pub(super) struct Shared {
     confirmed: Mutex<BTreeMap<i32, i64>>,
     freshness: Mutex<VecDeque<Sample>>,
     failure: Mutex<Option<RunError>>,
+}
+
+/// What a run consists of besides its threads.
+pub(super) struct Parts {
+    pub(super) outbox: Arc<KafkaOutbox>,
+    pub(super) membership: Arc<Membership>,
+    pub(super) sink: Sinks,
+    pub(super) board: Arc<StatusBoard>,
+    pub(super) live: Arc<Live>,
 }
 
 /// What workers last said about their parts.
@@ -73,15 +87,8 @@ struct Sample {
 }
 
 impl Shared {
-    pub(super) fn new(
-        core: Arc<Options>,
-        topology: Topology,
-        outbox: Arc<KafkaOutbox>,
-        sink: Sinks,
-        board: Arc<StatusBoard>,
-        live: Arc<Live>,
-        settings: &Settings,
-    ) -> Self {
+    pub(super) fn new(core: Arc<Options>, topology: Topology, parts: Parts, settings: &Settings) -> Self {
+        let Parts { outbox, membership, sink, board, live } = parts;
         Self {
             origin: core.origin(&settings.kafka.group_id),
             core,
@@ -89,13 +96,17 @@ impl Shared {
             partials_topic: settings.kafka.partials_topic.clone(),
             epoch_interval: settings.epoch_interval,
             merge_interval: settings.merge_interval,
+            delivery: settings.kafka.delivery,
+            transaction_deadline: settings.kafka.transaction_deadline,
             outbox,
+            membership,
             sink,
             board,
             live,
-            instance: super::report::instance_name(settings),
+            instance: super::report::instance_name(settings, settings.http.listen.port()),
             draining: AtomicBool::new(false),
             epochs: AtomicU64::new(0),
+            aborted: AtomicU64::new(0),
             committed_at_ms: AtomicI64::new(0),
             frontier: AtomicI64::new(i64::MIN),
             reports: Mutex::default(),
@@ -131,10 +142,21 @@ impl Shared {
         *entry = (*entry).max(next_offset);
     }
 
-    /// Whether the merges have dealt with all these partials (partition to its last offset).
-    pub(super) fn merges_passed(&self, produced: &BTreeMap<i32, i64>) -> bool {
-        let confirmed = lock(&self.confirmed);
-        produced.iter().all(|(partition, last)| confirmed.get(partition).is_some_and(|next| next > last))
+    /// How far the merges have committed: partition of the partials topic to its next offset.
+    pub(super) fn merged(&self) -> BTreeMap<i32, i64> {
+        lock(&self.confirmed).clone()
+    }
+
+    /// A transaction has committed these input offsets.
+    pub(super) fn committed_in_transaction(&self, commits: &[Commit]) {
+        if commits.is_empty() {
+            return;
+        }
+        self.committed_at_ms.store(now().millis(), Ordering::Release);
+        let mut reports = self.reports();
+        for commit in commits {
+            reports.committed.insert((commit.topic.clone(), commit.partition), commit.next_offset);
+        }
     }
 
     /// Points are durable that bring these records up to date.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::RunError;
 use crate::files::{FileConfig, FileSink};
-use crate::influx::{DeadLine, InfluxConfig, InfluxSink};
-use crate::kafka::{EpochAcks, KafkaOutbox, Outbox as _, OutboxRecord};
+use crate::influx::{DeadLine, InfluxConfig, InfluxSink, Tuning};
+use crate::kafka::{EpochAcks, KafkaOutbox, Membership, OutboxRecord};
 use crate::settings::Settings;
 use crate::sink::{Ack, PointBatch, PointSink, SinkStatus};
 
@@ -23,12 +23,18 @@ pub(super) struct Sinks {
 }
 
 /// Starts what the settings name. Neither InfluxDB nor anything else has to be there yet.
-pub(super) fn start(settings: &Settings, outbox: &Arc<KafkaOutbox>) -> Result<Sinks, RunError> {
+pub(super) fn start(
+    settings: &Settings,
+    outbox: &Arc<KafkaOutbox>,
+    membership: &Arc<Membership>,
+) -> Result<Sinks, RunError> {
     let influx = match &settings.influxdb {
         Some(influx) => {
             let config = InfluxConfig::from(influx);
             let outbox = Arc::clone(outbox);
-            Some(InfluxSink::start(&config, Arc::new(move |line| dead_point(&outbox, &line)))?)
+            let membership = Arc::clone(membership);
+            let tuning = Tuning { time_left: Arc::new(move || membership.time_left()), ..Tuning::default() };
+            Some(InfluxSink::start_tuned(&config, &tuning, Arc::new(move |line| dead_point(&outbox, &line)))?)
         }
         None => None,
     };
@@ -46,7 +52,7 @@ pub(super) fn start(settings: &Settings, outbox: &Arc<KafkaOutbox>) -> Result<Si
 fn dead_point(outbox: &KafkaOutbox, dead: &DeadLine) {
     tracing::error!(bucket = %dead.bucket, reason = %dead.reason, "a point was refused for good");
     let (answered, wait) = mpsc::channel();
-    let acks = EpochAcks::new(move || {
+    let acks = EpochAcks::new(move |_| {
         let _ = answered.send(()); // whoever waits no longer needs no answer
     });
     let headers = [("reason", dead.reason.as_bytes()), ("bucket", dead.bucket.as_bytes())];
@@ -70,6 +76,13 @@ fn dead_point(outbox: &KafkaOutbox, dead: &DeadLine) {
 }
 
 impl Sinks {
+    /// Drops what waits to be written: its windows are or will be another instance's.
+    pub(super) fn forget(&self) {
+        if let Some(influx) = &self.influx {
+            influx.forget();
+        }
+    }
+
     /// Writes what it can until the deadline; returns how many points were left.
     pub(super) fn shutdown(&self, deadline: Duration) -> u64 {
         let influx = self.influx.as_ref().map_or(0, |sink| sink.shutdown(deadline).points);

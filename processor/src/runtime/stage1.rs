@@ -1,25 +1,35 @@
 //! A worker's tasks and their epochs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use events::Timestamp;
-use processor_core::{Checkpoint, Record, Task, TaskOutputs, TaskTotals};
+use processor_core::{Checkpoint, Delivery, Record, Task, TaskEpochs, TaskOutputs, TaskStep, TaskTotals};
 
 use super::RunError;
+use super::publisher::{Published, Publisher, TaskEpoch};
 use super::shared::{Shared, now};
-use crate::kafka::{Commit, Consumer, EpochAcks, KafkaError, Outbox as _, OutboxRecord, Run};
+use crate::kafka::{Commit, Consumer, PartitionEnd, Run};
 use crate::status::TaskStatus;
 
-/// Sealed epochs that may wait for their commit. Beyond it nothing is read: at two epochs a second, 30 s of records
-/// are read ahead of a sink that does not confirm, and would be read again after a crash.
+/// Sealed epochs that no merge has dealt with. Beyond it nothing is read: at two epochs a second, 30 s of records are
+/// read ahead of a sink that does not confirm.
 const EPOCHS_IN_FLIGHT_MAX: usize = 60;
+/// Epochs that wait for their transaction, one of them under way. Beyond it the open one grows instead.
+const EPOCHS_UNPUBLISHED_MAX: usize = 2;
 /// Dead letters and late records of an epoch; beyond it the epoch is sealed at once.
 const OUTPUTS_MAX: usize = 20_000;
 /// How often tasks are told the wall clock.
 const TICK: Duration = Duration::from_millis(200);
+/// Aborts of one epoch in a row after which the process ends: what Kafka refuses so often it refuses for good.
+const ABORTS_MAX: u32 = 20;
+/// The pause after the first abort; doubled up to [`ABORT_PAUSE_MAX`].
+const ABORT_PAUSE: Duration = Duration::from_millis(100);
+const ABORT_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long a rebalance waits for the transactions of what was read.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A task with what the shell knows of it.
 pub(super) struct TaskSlot {
@@ -29,46 +39,63 @@ pub(super) struct TaskSlot {
     ends: Vec<i64>,
     ended: bool,
     starts: Vec<Checkpoint>,
+    /// Per input, where its partition ended when everything of it had been read.
+    partition_ends: Vec<Option<i64>>,
     published: TaskTotals,
 }
 
 impl TaskSlot {
     pub(super) fn new(partition: i32, task: Task, starts: Vec<Checkpoint>, ends: Vec<i64>) -> Self {
-        Self { partition, task, ends, ended: false, starts, published: TaskTotals::default() }
+        let partition_ends = vec![None; starts.len()];
+        Self { partition, task, ends, ended: false, starts, partition_ends, published: TaskTotals::default() }
+    }
+
+    /// Whether every record of an input's partition has been read: nothing came after its end was told, and the last
+    /// fetch saw no later end (a record that waits in a queue of ours, or an open transaction, is later).
+    fn is_caught_up(&self, consumer: &Consumer, topic: &str, input: usize) -> bool {
+        self.partition_ends[input].is_some_and(|end| {
+            self.task.next_offset(input) <= end
+                && consumer.end_offset(topic, self.partition).is_some_and(|latest| latest <= end)
+        })
     }
 }
 
-/// What a sealed epoch waits for.
-struct Epoch {
-    acks: Arc<EpochAcks>,
-    answered: Arc<AtomicBool>,
-    /// Partials partition to the last offset this epoch wrote there; known once answered.
-    partials: Option<BTreeMap<i32, i64>>,
-    commits: Vec<Commit>,
+/// Aborted transactions in a row.
+#[derive(Default)]
+struct Aborts {
+    count: u32,
+    again_at: Option<Instant>,
 }
 
 /// The tasks of a worker.
 pub(super) struct Stage1 {
     shared: Arc<Shared>,
     consumer: Consumer,
+    publisher: Publisher,
     tasks: BTreeMap<i32, TaskSlot>,
     /// Filled by the tasks until the epoch is sealed, per task.
     outputs: BTreeMap<i32, TaskOutputs>,
-    epochs: VecDeque<Epoch>,
+    epochs: TaskEpochs<TaskEpoch>,
+    aborts: Aborts,
+    /// The group refused our offsets: nothing is published until it has said what is ours.
+    membership_lost: bool,
     sealed_at: Instant,
     ticked_at: Instant,
-    /// What was committed last, per topic and partition.
+    /// What was handed to an epoch last, per topic and partition.
     committed: BTreeMap<(String, i32), Commit>,
 }
 
 impl Stage1 {
-    pub(super) fn new(shared: Arc<Shared>, consumer: Consumer) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, consumer: Consumer, publisher: Publisher) -> Self {
         Self {
+            epochs: TaskEpochs::new(shared.delivery),
             shared,
             consumer,
+            publisher,
             tasks: BTreeMap::new(),
             outputs: BTreeMap::new(),
-            epochs: VecDeque::new(),
+            aborts: Aborts::default(),
+            membership_lost: false,
             sealed_at: Instant::now(),
             ticked_at: Instant::now(),
             committed: BTreeMap::new(),
@@ -76,43 +103,71 @@ impl Stage1 {
     }
 
     pub(super) fn assign(&mut self, slot: TaskSlot) {
+        self.membership_lost = false;
         self.tasks.insert(slot.partition, slot);
     }
 
-    /// Forgets tasks: what they have not committed is the next owner's to repeat.
-    pub(super) fn revoke(&mut self, partitions: &[i32]) {
-        self.publish();
+    /// Forgets tasks: what they have not committed is the next owner's to repeat. Exactly once, what was read is
+    /// published before, unless the partitions are `lost` already.
+    pub(super) fn revoke(&mut self, partitions: &[i32], lost: bool) -> Result<(), RunError> {
+        self.publish_status();
+        if self.shared.delivery == Delivery::ExactlyOnce {
+            self.settle(lost)?;
+        }
         for partition in partitions {
             self.tasks.remove(partition);
             self.outputs.remove(partition);
             self.committed.retain(|(_, of), _| of != partition);
-            for epoch in &mut self.epochs {
-                epoch.commits.retain(|commit| commit.partition != *partition);
-            }
+            self.epochs.forget(*partition as u32);
         }
+        self.membership_lost = false;
         let mut reports = self.shared.reports();
         for partition in partitions {
             reports.tasks.remove(partition);
             reports.overflowed.remove(partition);
         }
+        Ok(())
     }
 
-    /// Whether records may be read: not while too much waits for a commit.
+    /// Waits until no transaction is under way, with what was read in it where that still may be published.
+    fn settle(&mut self, lost: bool) -> Result<(), RunError> {
+        if !lost && !self.membership_lost {
+            self.seal();
+        }
+        let started = Instant::now();
+        loop {
+            if lost {
+                self.membership_lost = true; // publishes nothing more
+            }
+            self.turn_epochs()?;
+            let waiting =
+                if self.membership_lost { self.epochs.publishing() } else { self.epochs.unpublished() };
+            // A transaction under way has to be decided: its records and offsets cannot be taken back here.
+            if waiting == 0 || (started.elapsed() > SETTLE_TIMEOUT && self.epochs.publishing() == 0) {
+                return Ok(());
+            }
+            if let Some(answer) = self.publisher.answer(Duration::from_millis(100)) {
+                self.take_answer(answer)?;
+            }
+        }
+    }
+
+    /// Whether records may be read: not while too much waits to be published or merged.
     pub(super) fn may_read(&self) -> bool {
-        self.epochs.len() < EPOCHS_IN_FLIGHT_MAX
+        self.epochs.in_flight() < EPOCHS_IN_FLIGHT_MAX && !self.membership_lost
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.epochs.len()
+        self.epochs.in_flight()
     }
 
     /// For a bounded run: how many tasks have reached their end with everything committed.
     pub(super) fn ended_tasks(&self) -> usize {
-        if self.epochs.is_empty() { self.tasks.values().filter(|slot| slot.ended).count() } else { 0 }
+        if self.epochs.in_flight() == 0 { self.tasks.values().filter(|slot| slot.ended).count() } else { 0 }
     }
 
     /// Takes successive records of one partition.
-    pub(super) fn records(&mut self, run: &Run<'_>) -> Result<(), RunError> {
+    pub(super) fn records(&mut self, run: &Run<'_>) {
         let Some(slot) = self.tasks.get_mut(&run.partition()) else {
             // Assignments are taken before a batch is looked at, so these are records of a partition that was revoked.
             tracing::debug!(
@@ -120,10 +175,9 @@ impl Stage1 {
                 records = run.len(),
                 "records of a revoked partition"
             );
-            return Ok(());
+            return;
         };
-        let input = self.shared.core.inputs.iter().position(|input| input.topic == run.topic());
-        let input = input.expect("only configured topics are subscribed to");
+        let input = input_of(&self.shared, run.topic());
         let end = slot.ends.get(input).copied().unwrap_or(i64::MAX);
         let records = run.iter().take_while(|message| message.offset() < end).map(|message| Record {
             offset: message.offset(),
@@ -134,38 +188,51 @@ impl Stage1 {
         let out = self.outputs.entry(slot.partition).or_default();
         slot.task.records(input, now(), records, out);
         if out.dead_letters.len() + out.late.len() > OUTPUTS_MAX {
-            self.seal()?;
+            self.seal();
         }
-        Ok(())
+    }
+
+    /// Notes that everything of a partition has been read.
+    pub(super) fn end(&mut self, end: &PartitionEnd<'_>) {
+        let input = input_of(&self.shared, end.topic);
+        if let Some(slot) = self.tasks.get_mut(&end.partition) {
+            slot.partition_ends[input] = Some(end.offset);
+            let stop = slot.ends.get(input).copied().unwrap_or(i64::MAX);
+            slot.task.read_to(input, end.offset.min(stop));
+        }
     }
 
     /// Does what the wall clock asks for.
     pub(super) fn turn(&mut self, draining: bool) -> Result<(), RunError> {
-        self.complete()?;
+        while let Some(answer) = self.publisher.answer(Duration::ZERO) {
+            self.take_answer(answer)?;
+        }
+        self.turn_epochs()?;
         if self.ticked_at.elapsed() >= TICK {
             self.ticked_at = Instant::now();
-            self.tick()?;
+            self.tick();
         }
-        if !draining && self.sealed_at.elapsed() >= self.shared.epoch_interval && self.may_read() {
+        if !draining && self.sealed_at.elapsed() >= self.shared.epoch_interval && self.may_seal() {
             let now = now();
             for slot in self.tasks.values_mut().filter(|slot| !slot.ended) {
                 slot.task.emit(now, self.outputs.entry(slot.partition).or_default());
             }
-            self.seal()?;
+            self.seal();
+            self.turn_epochs()?;
         }
         Ok(())
     }
 
     /// Writes out what the tasks have, as nothing more will be read.
-    pub(super) fn drain(&mut self) -> Result<(), RunError> {
+    pub(super) fn drain(&mut self) {
         let now = now();
         for slot in self.tasks.values_mut() {
             slot.task.emit(now.plus_micros(3_600_000_000), self.outputs.entry(slot.partition).or_default());
         }
-        self.seal()
+        self.seal();
     }
 
-    fn tick(&mut self) -> Result<(), RunError> {
+    fn tick(&mut self) {
         let now = now();
         let frontier = match self.shared.frontier.load(Ordering::Acquire) {
             i64::MIN => None,
@@ -175,10 +242,7 @@ impl Stage1 {
         for slot in self.tasks.values_mut() {
             let inputs = &self.shared.core.inputs;
             let caught_up: Vec<bool> = (0..inputs.len())
-                .map(|at| {
-                    let end = self.consumer.end_offset(&inputs[at].topic, slot.partition);
-                    end.is_some_and(|end| slot.task.next_offset(at) >= end)
-                })
+                .map(|at| slot.is_caught_up(&self.consumer, &inputs[at].topic, at))
                 .collect();
             let out = self.outputs.entry(slot.partition).or_default();
             if !slot.ended && !slot.ends.is_empty() {
@@ -193,31 +257,35 @@ impl Stage1 {
             }
             slot.task.tick(now, &caught_up, frontier, out);
         }
-        if ended { self.seal() } else { Ok(()) }
+        if ended {
+            self.seal();
+        }
     }
 
-    /// Ends the epoch: hands out its outputs, and remembers what to commit once they are durable.
-    fn seal(&mut self) -> Result<(), RunError> {
+    fn may_seal(&self) -> bool {
+        let room = match self.shared.delivery {
+            Delivery::ExactlyOnce => EPOCHS_UNPUBLISHED_MAX,
+            Delivery::AtLeastOnce => EPOCHS_IN_FLIGHT_MAX,
+        };
+        self.may_read() && self.epochs.unpublished() < room
+    }
+
+    /// Ends the epoch: its outputs and the offsets after them go on together.
+    fn seal(&mut self) {
         self.sealed_at = Instant::now();
         let commits: Vec<Commit> = self.commits();
         let outputs = std::mem::take(&mut self.outputs);
         if outputs.values().all(TaskOutputs::is_empty) && commits.is_empty() {
-            return Ok(());
+            return;
         }
-        let answered = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&answered);
-        let acks = EpochAcks::new(move || flag.store(true, Ordering::Release));
-        for (partition, outputs) in &outputs {
-            self.produce(&acks, *partition, outputs)?;
-        }
-        acks.seal();
+        let outputs = outputs.into_iter().filter(|(_, outputs)| !outputs.is_empty());
+        let outputs = outputs.map(|(partition, outputs)| (partition, Arc::new(outputs))).collect();
+        self.epochs.seal(TaskEpoch { outputs, commits });
         self.shared.epochs.fetch_add(1, Ordering::Relaxed);
-        self.epochs.push_back(Epoch { acks, answered, partials: None, commits });
-        self.publish();
-        Ok(())
+        self.publish_status();
     }
 
-    /// The checkpoints that differ from what was handed to a commit last.
+    /// The checkpoints that differ from what was handed to an epoch last.
     fn commits(&mut self) -> Vec<Commit> {
         let mut commits = Vec::new();
         for slot in self.tasks.values_mut() {
@@ -239,98 +307,63 @@ impl Stage1 {
         commits
     }
 
-    fn produce(&self, acks: &Arc<EpochAcks>, partition: i32, outputs: &TaskOutputs) -> Result<(), RunError> {
-        for partial in &outputs.partials {
-            self.send(
-                acks,
-                &OutboxRecord {
-                    topic: &self.shared.partials_topic,
-                    partition: Some(partial.partition as i32),
-                    payload: Some(&partial.value),
-                    ..OutboxRecord::default()
-                },
-            )?;
+    /// Publishes and commits what may be.
+    fn turn_epochs(&mut self) -> Result<(), RunError> {
+        if self.membership_lost || self.aborts.again_at.is_some_and(|at| Instant::now() < at) {
+            return Ok(());
         }
-        let number = partition.to_string();
-        for letter in &outputs.dead_letters {
-            let source = Source { input: letter.input, partition: &number, offset: letter.offset };
-            let bytes = (letter.key.as_deref(), letter.value.as_deref());
-            self.copy(acks, ".dlq", &source, (letter.reason.name(), &letter.detail), bytes)?;
+        for (partition, next_offset) in self.shared.merged() {
+            self.epochs.merged(partition as u32, next_offset);
         }
-        for late in &outputs.late {
-            let source = Source { input: late.input, partition: &number, offset: late.offset };
-            self.copy(
-                acks,
-                ".late",
-                &source,
-                ("late", &late.detail),
-                (late.key.as_deref(), late.value.as_deref()),
-            )?;
-        }
-        Ok(())
-    }
-
-    /// Sends the original bytes of a record to a topic beside its own.
-    fn copy(
-        &self,
-        acks: &Arc<EpochAcks>,
-        suffix: &str,
-        source: &Source<'_>,
-        (reason, detail): (&str, &str),
-        (key, payload): (Option<&[u8]>, Option<&[u8]>),
-    ) -> Result<(), RunError> {
-        let input = &self.shared.core.inputs[source.input].topic;
-        let topic = format!("{input}{suffix}");
-        let offset = source.offset.to_string();
-        let headers = [
-            ("reason", reason.as_bytes()),
-            ("detail", detail.as_bytes()),
-            ("topic", input.as_bytes()),
-            ("partition", source.partition.as_bytes()),
-            ("offset", offset.as_bytes()),
-        ];
-        self.send(
-            acks,
-            &OutboxRecord { topic: &topic, key, payload, headers: &headers, ..Default::default() },
-        )
-    }
-
-    fn send(&self, acks: &Arc<EpochAcks>, record: &OutboxRecord<'_>) -> Result<(), RunError> {
-        loop {
-            match self.shared.outbox.send(acks, record) {
-                Ok(()) => return Ok(()),
-                // The same call may be made again: Kafka does not take records for now, and nothing else is read.
-                Err(error @ KafkaError::Backpressure { .. }) => self.shared.problem(error.to_string()),
-                Err(error) => return Err(RunError::Output(error.to_string())),
-            }
-        }
-    }
-
-    /// Commits the epochs whose outputs are durable, in order.
-    fn complete(&mut self) -> Result<(), RunError> {
-        while let Some(epoch) = self.epochs.front_mut() {
-            if !epoch.answered.load(Ordering::Acquire) {
-                return Ok(());
-            }
-            if epoch.partials.is_none() {
-                let produced = epoch.acks.result().map_err(|error| RunError::Output(error.to_string()))?;
-                let partials = produced.into_iter().filter(|of| of.topic == self.shared.partials_topic);
-                epoch.partials = Some(partials.map(|of| (of.partition, of.offset)).collect());
-            }
-            if !epoch.partials.as_ref().is_some_and(|partials| self.shared.merges_passed(partials)) {
-                return Ok(());
-            }
-            let epoch = self.epochs.pop_front().expect("it is at the front");
-            if let Err(error) = self.shared.outbox.commit(&self.consumer, &epoch.commits) {
-                // A rebalance may be under way; a later commit covers this one, and a lost one repeats work.
-                self.shared.problem(error.to_string());
+        while let Some(step) = self.epochs.next() {
+            match step {
+                TaskStep::Publish(id) => {
+                    let epoch = self.epochs.payload_mut(id).expect("what is to be published is in flight");
+                    self.publisher.publish(id, epoch)?;
+                }
+                TaskStep::Commit(epoch) => {
+                    if let Err(error) = self.consumer.commit(&epoch.commits) {
+                        // A rebalance may be under way; a later commit covers this one, and a lost one repeats work.
+                        self.shared.problem(error.to_string());
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    fn take_answer(&mut self, (id, published): (processor_core::EpochId, Published)) -> Result<(), RunError> {
+        match published {
+            Published::Done(partials) => {
+                self.aborts = Aborts::default();
+                self.epochs.published(id, partials);
+                Ok(())
+            }
+            Published::Failed(error) => Err(error),
+            Published::Aborted { reason, membership_lost } => {
+                self.shared.aborted.fetch_add(1, Ordering::Relaxed);
+                self.epochs.aborted(id);
+                if membership_lost {
+                    tracing::warn!(reason, "the group gave our partitions away; waiting for it to say so");
+                    self.membership_lost = true;
+                    return Ok(());
+                }
+                self.aborts.count += 1;
+                if self.aborts.count >= ABORTS_MAX {
+                    let text =
+                        format!("{ABORTS_MAX} transactions in a row were aborted, the last as {reason}");
+                    return Err(RunError::Output(text));
+                }
+                let pause = (ABORT_PAUSE * 2_u32.pow(self.aborts.count.min(8))).min(ABORT_PAUSE_MAX);
+                self.aborts.again_at = Some(Instant::now() + pause);
+                self.shared.problem(format!("a transaction was aborted and is repeated: {reason}"));
+                Ok(())
+            }
+        }
     }
 
     /// Tells the status how far the tasks are.
-    pub(super) fn publish(&mut self) {
+    pub(super) fn publish_status(&mut self) {
         let mut reports = self.shared.reports();
         for slot in self.tasks.values_mut() {
             let totals = slot.task.totals();
@@ -386,11 +419,9 @@ impl Stage1 {
     }
 }
 
-/// Where a copied record comes from.
-struct Source<'a> {
-    input: usize,
-    partition: &'a str,
-    offset: i64,
+fn input_of(shared: &Shared, topic: &str) -> usize {
+    let input = shared.core.inputs.iter().position(|input| input.topic == topic);
+    input.expect("only configured topics are subscribed to")
 }
 
 fn add_difference(sum: &mut TaskTotals, now: &TaskTotals, before: &TaskTotals) {

@@ -1,16 +1,17 @@
 //! A worker's merges and their epochs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use events::Timestamp;
-use processor_core::{Freshness, Merge, MergeOutputs};
+use processor_core::{EpochId, EpochPayload, Freshness, Merge, MergeCheckpoint, MergeEpochs, MergeOutputs};
 
 use super::RunError;
 use super::shared::Shared;
-use crate::kafka::{Commit, Consumer, Outbox as _, Run};
+use crate::kafka::{Commit, Consumer, PartitionEnd, Run};
 use crate::sink::Ack;
 use crate::status::MergeStatus;
 
@@ -19,23 +20,36 @@ const EPOCHS_IN_FLIGHT_MAX: usize = 8;
 
 /// The longest a rebalance waits for a sink.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
-const SETTLE_STEP: Duration = Duration::from_millis(5);
+const SETTLE_STEP: Duration = Duration::from_millis(50);
 
 pub(super) struct MergeSlot {
     partition: i32,
     merge: Merge,
+    /// What the group had committed at the assignment.
+    start: Option<Commit>,
 }
 
 impl MergeSlot {
-    pub(super) fn new(partition: i32, merge: Merge) -> Self {
-        Self { partition, merge }
+    pub(super) fn new(partition: i32, merge: Merge, start: Option<Commit>) -> Self {
+        Self { partition, merge, start }
     }
 }
 
-struct Epoch {
-    durable: Arc<AtomicBool>,
+/// The offsets that may be committed once an epoch's points are durable.
+#[derive(Debug, Default)]
+struct MergeCommits {
     commits: Vec<Commit>,
     fresh: Vec<Freshness>,
+}
+
+impl EpochPayload for MergeCommits {
+    fn forget(&mut self, partition: u32) {
+        self.commits.retain(|commit| commit.partition != partition as i32);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.commits.is_empty()
+    }
 }
 
 /// The merges of a worker.
@@ -43,62 +57,85 @@ pub(super) struct Stage2 {
     shared: Arc<Shared>,
     consumer: Consumer,
     merges: BTreeMap<i32, MergeSlot>,
-    epochs: VecDeque<Epoch>,
+    epochs: MergeEpochs<MergeCommits>,
+    /// Which epochs' points are durable, told by the sinks' threads.
+    durable: Receiver<EpochId>,
+    tell_durable: Sender<EpochId>,
     sealed_at: Instant,
+    /// What was handed to an epoch last.
+    sealed: BTreeMap<i32, Commit>,
+    /// What was committed last: true at any time, so it can be said again to renew the membership.
     committed: BTreeMap<i32, Commit>,
+    renewed_at: Instant,
 }
+
+/// How often a membership that wants to be renewed is renewed, while no answer comes.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
 
 impl Stage2 {
     pub(super) fn new(shared: Arc<Shared>, consumer: Consumer) -> Self {
+        let (tell_durable, durable) = mpsc::channel();
         Self {
             shared,
             consumer,
             merges: BTreeMap::new(),
-            epochs: VecDeque::new(),
+            epochs: MergeEpochs::default(),
+            durable,
+            tell_durable,
             sealed_at: Instant::now(),
+            sealed: BTreeMap::new(),
             committed: BTreeMap::new(),
+            renewed_at: Instant::now(),
         }
     }
 
-    pub(super) fn assign(&mut self, slot: MergeSlot) {
+    pub(super) fn assign(&mut self, mut slot: MergeSlot) {
+        self.committed.extend(slot.start.take().map(|start| (slot.partition, start)));
         self.merges.insert(slot.partition, slot);
     }
 
-    pub(super) fn revoke(&mut self, partitions: &[i32]) {
-        self.settle();
+    /// Forgets merges. What was submitted is waited for, unless the partitions are `lost` already, so that an older
+    /// value of ours does not land after a newer one of the next owner; what the sink does not take in time is dropped.
+    pub(super) fn revoke(&mut self, partitions: &[i32], lost: bool) {
+        if !lost {
+            self.settle();
+        }
         let mut reports = self.shared.reports();
         for partition in partitions {
             self.merges.remove(partition);
+            self.sealed.remove(partition);
             self.committed.remove(partition);
             reports.merges.remove(partition);
-            for epoch in &mut self.epochs {
-                epoch.commits.retain(|commit| commit.partition != *partition);
-            }
+            self.epochs.forget(*partition as u32);
         }
     }
 
-    /// Waits until what was submitted is durable, so that an older value of ours does not land after a newer one of
-    /// the next owner. Bounded: a sink that is away must not keep the group waiting.
+    /// Bounded: a sink that is away must not keep the group waiting.
     fn settle(&mut self) {
         let deadline = Instant::now() + SETTLE_TIMEOUT;
         self.complete();
-        while !self.epochs.is_empty() && Instant::now() < deadline {
-            std::thread::sleep(SETTLE_STEP);
+        while self.epochs.in_flight() > 0 && Instant::now() < deadline {
+            if let Ok(id) = self.durable.recv_timeout(SETTLE_STEP) {
+                self.epochs.durable(id);
+            }
             self.complete();
         }
     }
 
     pub(super) fn may_read(&self) -> bool {
-        self.epochs.len() < EPOCHS_IN_FLIGHT_MAX
+        self.epochs.in_flight() < EPOCHS_IN_FLIGHT_MAX
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.epochs.len()
+        self.epochs.in_flight()
     }
 
     /// Takes successive messages of one partition of the partials topic.
     pub(super) fn messages(&mut self, run: &Run<'_>) -> Result<(), RunError> {
         let Some(slot) = self.merges.get_mut(&run.partition()) else { return Ok(()) };
+        if let Some(first) = run.iter().next() {
+            begin(&mut self.committed, &self.shared.partials_topic, run.partition(), first.offset());
+        }
         for message in run.iter() {
             slot.merge.message(message.offset(), message.payload().unwrap_or_default()).map_err(|error| {
                 RunError::Output(format!(
@@ -112,22 +149,26 @@ impl Stage2 {
         Ok(())
     }
 
+    /// Notes that everything of a partition has been read.
+    pub(super) fn end(&mut self, end: &PartitionEnd<'_>) {
+        if let Some(slot) = self.merges.get_mut(&end.partition) {
+            begin(&mut self.committed, &self.shared.partials_topic, end.partition, end.offset);
+            slot.merge.read_to(end.offset);
+        }
+    }
+
     /// Seals an epoch when it is time, and commits those that are durable.
     pub(super) fn turn(&mut self) {
         self.complete();
+        self.renew_membership();
         if self.sealed_at.elapsed() < self.shared.merge_interval || !self.may_read() {
             return;
         }
         self.sealed_at = Instant::now();
         let mut out = MergeOutputs::default();
         let mut commits = Vec::new();
+        let merged = self.shared.merged();
         for slot in self.merges.values_mut() {
-            if slot.merge.is_replaying() {
-                let end = self.consumer.end_offset(&self.shared.partials_topic, slot.partition);
-                if end.is_some_and(|end| slot.merge.next_offset() >= end) {
-                    slot.merge.end_replay();
-                }
-            }
             slot.merge.emit(&mut out);
             let checkpoint = slot.merge.checkpoint();
             self.shared
@@ -139,11 +180,10 @@ impl Stage2 {
                 next_offset: checkpoint.next_offset,
                 metadata: checkpoint.metadata(),
             };
-            let unconfirmed =
-                !self.shared.merges_passed(&BTreeMap::from([(slot.partition, commit.next_offset - 1)]));
-            let changed = self.committed.get(&slot.partition) != Some(&commit);
+            let unconfirmed = merged.get(&slot.partition).is_none_or(|next| *next < commit.next_offset);
+            let changed = self.sealed.get(&slot.partition) != Some(&commit);
             if !slot.merge.is_replaying() && commit.next_offset > 0 && (changed || unconfirmed) {
-                self.committed.insert(slot.partition, commit.clone());
+                self.sealed.insert(slot.partition, commit.clone());
                 commits.push(commit);
             }
         }
@@ -151,23 +191,43 @@ impl Stage2 {
         if out.points.is_empty() && commits.is_empty() && out.fresh.is_empty() {
             return;
         }
-        let durable = Arc::new(AtomicBool::new(out.points.is_empty()));
-        if !out.points.is_empty() {
-            let flag = Arc::clone(&durable);
-            self.shared.submit(out.points, Ack::new(move || flag.store(true, Ordering::Release)));
-        }
         self.shared.epochs.fetch_add(1, Ordering::Relaxed);
-        self.epochs.push_back(Epoch { durable, commits, fresh: out.fresh });
+        let id = self.epochs.seal(MergeCommits { commits, fresh: out.fresh });
+        if out.points.is_empty() {
+            self.epochs.durable(id);
+        } else {
+            let tell = self.tell_durable.clone();
+            let ack = Ack::new(move || {
+                let _ = tell.send(id); // nobody listens any more at the end of the run
+            });
+            self.shared.submit(out.points, ack);
+        }
         self.complete();
     }
 
     fn complete(&mut self) {
-        while self.epochs.front().is_some_and(|epoch| epoch.durable.load(Ordering::Acquire)) {
-            let epoch = self.epochs.pop_front().expect("it is at the front");
-            self.shared.confirm_fresh(&epoch.fresh);
-            if let Err(error) = self.shared.outbox.commit(&self.consumer, &epoch.commits) {
+        for id in self.durable.try_iter() {
+            self.epochs.durable(id);
+        }
+        while let Some(MergeCommits { commits, fresh }) = self.epochs.next() {
+            self.shared.confirm_fresh(&fresh);
+            if let Err(error) = self.consumer.commit(&commits) {
                 self.shared.problem(error.to_string());
             }
+            self.committed.extend(commits.into_iter().map(|commit| (commit.partition, commit)));
+        }
+    }
+
+    /// Says again what is committed when the membership has to be confirmed: nothing may be written to InfluxDB
+    /// otherwise, and while nothing is written, nothing new is committed.
+    fn renew_membership(&mut self) {
+        if !self.shared.membership.wants_renewal() || self.renewed_at.elapsed() < RENEW_EVERY {
+            return;
+        }
+        self.renewed_at = Instant::now();
+        let commits: Vec<Commit> = self.committed.values().cloned().collect();
+        if let Err(error) = self.consumer.commit(&commits) {
+            self.shared.problem(error.to_string());
         }
     }
 
@@ -191,4 +251,14 @@ impl Stage2 {
             );
         }
     }
+}
+
+/// A partition without a commit: nothing before the first message kept is needed.
+fn begin(committed: &mut BTreeMap<i32, Commit>, topic: &str, partition: i32, first: i64) {
+    committed.entry(partition).or_insert_with(|| Commit {
+        topic: topic.to_owned(),
+        partition,
+        next_offset: first,
+        metadata: MergeCheckpoint::parse(first, "").metadata(),
+    });
 }

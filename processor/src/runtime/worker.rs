@@ -8,10 +8,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::RunError;
+use super::publisher::Publisher;
 use super::shared::Shared;
 use super::stage1::{Stage1, TaskSlot};
 use super::stage2::{MergeSlot, Stage2};
-use crate::kafka::{Consumer, Item, QueueId, WorkerQueue};
+use crate::kafka::{Consumer, Item, QueueId, Transactor, WorkerQueue};
 
 /// Records taken from librdkafka at once: enough to spread the cost of a call, few enough to stay in the caches.
 const BATCH_MAX: usize = 2_000;
@@ -29,6 +30,8 @@ pub(super) enum Command {
     Revoke {
         tasks: Vec<i32>,
         merges: Vec<i32>,
+        /// Others may own them already.
+        lost: bool,
         done: Sender<()>,
     },
     /// Read nothing new, write what there is.
@@ -92,7 +95,16 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts a worker thread.
-    pub(super) fn start(at: usize, consumer: &Consumer, shared: &Arc<Shared>) -> Handle {
+    pub(super) fn start(
+        at: usize,
+        consumer: &Consumer,
+        shared: &Arc<Shared>,
+        transactor: Option<Transactor>,
+    ) -> Handle {
+        let publisher = match transactor {
+            Some(transactor) => Publisher::transactions(shared, at, transactor),
+            None => Publisher::outbox(shared),
+        };
         let (sender, commands) = mpsc::channel();
         let task_queue = consumer.worker_queue();
         let merge_queue = consumer.worker_queue();
@@ -110,7 +122,7 @@ impl Worker {
             pending: VecDeque::new(),
             task_queue,
             merge_queue,
-            stage1: Stage1::new(Arc::clone(shared), consumer.clone()),
+            stage1: Stage1::new(Arc::clone(shared), consumer.clone(), publisher),
             stage2: Stage2::new(Arc::clone(shared), consumer.clone()),
             link: link.clone(),
             draining: false,
@@ -156,14 +168,14 @@ impl Worker {
         match command {
             Command::AssignTask(slot) => self.stage1.assign(*slot),
             Command::AssignMerge(slot) => self.stage2.assign(*slot),
-            Command::Revoke { tasks, merges, done } => {
-                self.stage1.revoke(&tasks);
-                self.stage2.revoke(&merges);
+            Command::Revoke { tasks, merges, lost, done } => {
+                self.stage1.revoke(&tasks, lost)?;
+                self.stage2.revoke(&merges, lost);
                 let _ = done.send(());
             }
             Command::Drain => {
                 self.draining = true;
-                self.stage1.drain()?;
+                self.stage1.drain();
             }
             Command::Stop => return Ok(false),
         }
@@ -191,6 +203,7 @@ impl Worker {
         for item in batch.items() {
             match item {
                 Item::Run(run) => stage2.messages(&run)?,
+                Item::End(end) => stage2.end(&end),
                 Item::Problem(problem) => shared.problem(problem.to_string()),
             }
         }
@@ -212,7 +225,8 @@ impl Worker {
         take_assignments(commands, pending, stage1, stage2);
         for item in batch.items() {
             match item {
-                Item::Run(run) => stage1.records(&run)?,
+                Item::Run(run) => stage1.records(&run),
+                Item::End(end) => stage1.end(&end),
                 Item::Problem(problem) => shared.problem(problem.to_string()),
             }
         }
@@ -221,7 +235,7 @@ impl Worker {
 
     fn publish(&mut self) {
         self.published_at = Instant::now();
-        self.stage1.publish();
+        self.stage1.publish_status();
         let mut reports = self.shared.reports();
         reports.in_flight.insert(self.at, (self.stage1.in_flight() + self.stage2.in_flight()) as u64);
         if self.stage1.may_read() {

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
+use std::time::Duration;
+
+use processor_core::Delivery;
 
 use super::inputs::check_topic;
 use super::reader::Reader;
@@ -17,6 +20,8 @@ pub struct KafkaSettings {
     pub group_id: String,
     /// What is promised about repeats.
     pub delivery: Delivery,
+    /// How long a transaction may hang while Kafka answers, before the process ends.
+    pub transaction_deadline: Duration,
     /// Passed to librdkafka as they are; none of those that other settings decide.
     pub properties: KafkaProperties,
     /// Internal topic between the two stages.
@@ -25,13 +30,6 @@ pub struct KafkaSettings {
     pub incidents_topic: String,
     /// Static group membership.
     pub instance_id: Option<String>,
-}
-
-/// What is promised about repeats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    /// Nothing is lost; a repeat rewrites the same points.
-    AtLeastOnce,
 }
 
 /// Properties of librdkafka. Prints passwords and keys as `***`.
@@ -64,7 +62,10 @@ impl fmt::Debug for KafkaProperties {
 
 impl KafkaSettings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        reader.text("kafka.delivery"); // one choice in this version
+        let delivery = match reader.text("kafka.delivery").as_str() {
+            "at_least_once" => Delivery::AtLeastOnce,
+            _ => Delivery::ExactlyOnce,
+        };
         let partials_topic = reader.text("kafka.partials_topic");
         check_topic(reader, "kafka.partials_topic", &partials_topic);
         let incidents_topic = reader.text("kafka.incidents_topic");
@@ -72,7 +73,8 @@ impl KafkaSettings {
         Self {
             brokers: read_brokers(reader),
             group_id: reader.text("kafka.group_id"),
-            delivery: Delivery::AtLeastOnce,
+            delivery,
+            transaction_deadline: reader.duration("kafka.transaction_deadline"),
             properties: read_properties(reader),
             partials_topic,
             incidents_topic,

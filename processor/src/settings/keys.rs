@@ -138,12 +138,21 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     Key {
         path: "kafka.delivery",
-        kind: Kind::Choice(&["at_least_once"]),
-        default: Some("at_least_once"),
-        example: "at_least_once",
-        meaning: "Nothing is lost, and a repeat after a crash rewrites the same points. `exactly_once` comes with the next \
-                  release.",
+        kind: Kind::Choice(&["exactly_once", "at_least_once"]),
+        default: Some("exactly_once"),
+        example: "exactly_once",
+        meaning: "`exactly_once`: what is written to Kafka and the offsets become visible together, in transactions. \
+                  `at_least_once`: a crash may repeat dead letters and late records; no transactions are needed. Points \
+                  are keyed, so in both a repeat rewrites the same points.",
     },
+    duration(
+        "kafka.transaction_deadline",
+        "1m",
+        secs(5),
+        secs(600),
+        "How long a transaction may hang while Kafka answers, before the process ends with exit code 1. A Kafka that is \
+         away is waited for.",
+    ),
     text("kafka.partials_topic", "clickpulse.partials", "Internal topic between the two stages."),
     text(
         "kafka.incidents_topic",
@@ -359,12 +368,6 @@ const SECTIONS_NOT_IN_THIS_VERSION: &[(&str, &str)] = &[
 
 /// Values of the contract that a later version provides: key, value, answer.
 const VALUES_NOT_IN_THIS_VERSION: &[(&str, &str, &str)] = &[
-    (
-        "kafka.delivery",
-        "exactly_once",
-        "is not in this version; it comes with the next release. Use \"at_least_once\": nothing is lost, and a repeat \
-         after a crash rewrites the same points",
-    ),
     ("inputs[].format", "avro", "is not in this version, which reads JSON; use \"json\""),
     (
         "inputs[].keyed",

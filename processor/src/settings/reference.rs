@@ -80,7 +80,7 @@ pub fn page() -> String {
         text,
         "\nA variable for an entry of `[[inputs]]` carries its number: `{}`. \
          Keys of the contract that this version refuses rather than ignores: `[postgres]`, `[registry]`, `[state]`, \
-         `kafka.delivery = \"exactly_once\"`, `format = \"avro\"` and `keyed = false`.\n",
+         `format = \"avro\"` and `keyed = false`.\n",
         variable("inputs[0].topic"),
     );
     text

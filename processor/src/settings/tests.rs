@@ -180,10 +180,6 @@ fn values_that_make_no_sense_say_what_would() {
 fn what_a_later_version_brings_is_refused_and_not_ignored() {
     let said = |toml| problem(toml, &[]);
     assert!(
-        said("[kafka]\ndelivery = 'exactly_once'")
-            .contains("comes with the next release. Use \"at_least_once\"")
-    );
-    assert!(
         said("[[inputs]]\nformat = 'avro'").starts_with("inputs[0].format = \"avro\" is not in this version")
     );
     assert!(said("[[inputs]]\nkeyed = false").starts_with("inputs[0].keyed = false is not in this version"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use processor::kafka::dlq::{DeadLetters, Replayed};
 use processor::kafka::tail::{From, Record, TopicReader};
-use processor::kafka::{EpochAcks, KafkaOutbox, Outbox, OutboxRecord, ProducerSettings};
+use processor::kafka::{EpochAcks, KafkaOutbox, OutboxRecord, ProducerSettings};
 
 use crate::support::{Cluster, WAIT, unique};
 
@@ -77,7 +77,7 @@ fn count_show_and_replay(cluster: &Cluster) {
 fn write(cluster: &Cluster, topic: &str, letters: &[&[(&str, &[u8])]], payloads: &[Option<&[u8]>]) {
     let outbox = KafkaOutbox::new(&ProducerSettings::new(cluster.client()), |_| {}).unwrap();
     let (done, acknowledged) = mpsc::channel();
-    let epoch = EpochAcks::new(move || done.send(()).unwrap());
+    let epoch = EpochAcks::new(move |_| done.send(()).unwrap());
     for (headers, payload) in letters.iter().zip(payloads) {
         let record = OutboxRecord {
             topic,

@@ -89,7 +89,9 @@ impl Member {
             workers: Mutex::default(),
             may_refuse_commits,
         });
-        let consumer = Consumer::new(settings, topics, Arc::clone(&handler) as Arc<dyn Assignments>).unwrap();
+        let consumer =
+            Consumer::new(settings, topics, Arc::clone(&handler) as Arc<dyn Assignments>, Arc::default())
+                .unwrap();
         let mut workers = Vec::new();
         for _ in 0..WORKERS {
             let (commands, inbox) = mpsc::channel();
@@ -240,6 +242,7 @@ fn work(name: &'static str, mut queue: WorkerQueue, inbox: &mpsc::Receiver<Comma
         for item in batch.items() {
             match item {
                 Item::Problem(problem) => ledger.lock().unwrap().violation(problem.to_string()),
+                Item::End(_) => {}
                 Item::Run(run) => {
                     let partition = (run.topic().to_owned(), run.partition());
                     let mut ledger = ledger.lock().unwrap();

@@ -158,7 +158,7 @@ impl Single {
         let told = Arc::new(Mutex::new(Told::default()));
         let settings = cluster.member(&unique("group"), properties);
         let handler = Arc::new(Listener(Arc::clone(&told)));
-        let consumer = Consumer::new(&settings, &[topic.to_owned()], handler).unwrap();
+        let consumer = Consumer::new(&settings, &[topic.to_owned()], handler, Arc::default()).unwrap();
         let queue = consumer.worker_queue();
         told.lock().unwrap().queue = Some(queue.id());
         eventually("partitions are assigned", || {
@@ -175,6 +175,7 @@ impl Single {
             .items()
             .map(|item| match item {
                 Item::Run(run) => run.len(),
+                Item::End(_) => 0,
                 Item::Problem(problem) => panic!("{problem}"),
             })
             .sum()

@@ -4,9 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use processor::kafka::tail::{From, TopicReader};
-use processor::kafka::{
-    DeliveryError, EpochAcks, KafkaError, KafkaOutbox, Outbox, OutboxRecord, ProducerSettings,
-};
+use processor::kafka::{DeliveryError, EpochAcks, KafkaError, KafkaOutbox, OutboxRecord, ProducerSettings};
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::support::{Cluster, WAIT, eventually};
@@ -17,7 +15,7 @@ fn an_epoch_is_acknowledged_once_sealed_and_answered() {
     cluster.create_topic("partials", 2);
     let outbox = outbox(&cluster);
     let (done, acknowledged) = mpsc::channel();
-    let epoch = EpochAcks::new(move || done.send(()).unwrap());
+    let epoch = EpochAcks::new(move |_| done.send(()).unwrap());
     for number in 0..10_u8 {
         let record = OutboxRecord {
             topic: "partials",
@@ -42,7 +40,7 @@ fn an_epoch_is_acknowledged_once_sealed_and_answered() {
 #[test]
 fn an_empty_epoch_is_acknowledged_at_its_seal() {
     let (done, acknowledged) = mpsc::channel();
-    let epoch = EpochAcks::new(move || done.send(()).unwrap());
+    let epoch = EpochAcks::new(move |_| done.send(()).unwrap());
     epoch.seal();
     acknowledged.try_recv().unwrap();
     assert_eq!(epoch.result().unwrap(), []);
@@ -60,7 +58,7 @@ fn a_record_that_cannot_be_delivered_fails_its_epoch_only() {
     let (done, acknowledged) = mpsc::channel();
     let send = |topic: &str| {
         let done = done.clone();
-        let epoch = EpochAcks::new(move || done.send(()).unwrap());
+        let epoch = EpochAcks::new(move |_| done.send(()).unwrap());
         let record = OutboxRecord { topic, payload: Some(b"x"), ..OutboxRecord::default() };
         // Refused at once where the producer knows already, else by the answer.
         let refused = outbox.send(&epoch, &record).err();
@@ -95,7 +93,7 @@ fn a_full_queue_is_backpressure_and_loses_nothing() {
     settings.client.properties.insert("queue.buffering.max.messages".to_owned(), "5".to_owned());
     let outbox = KafkaOutbox::new(&settings, |_| {}).unwrap();
     let (done, acknowledged) = mpsc::channel();
-    let epoch = EpochAcks::new(move || done.send(()).unwrap());
+    let epoch = EpochAcks::new(move |_| done.send(()).unwrap());
     let send = |number: u8| {
         let record = OutboxRecord {
             topic: "slow",
@@ -133,7 +131,7 @@ fn dropping_the_outbox_fails_what_is_under_way() {
     mock.broker_down(1).unwrap();
     let outbox = outbox(&cluster);
     let (done, acknowledged) = mpsc::channel();
-    let epoch = EpochAcks::new(move || done.send(()).unwrap());
+    let epoch = EpochAcks::new(move |_| done.send(()).unwrap());
     let record = OutboxRecord { topic: "gone", partition: Some(0), ..OutboxRecord::default() };
     outbox.send(&epoch, &record).unwrap();
     epoch.seal();
@@ -151,7 +149,7 @@ fn outbox(cluster: &Cluster) -> KafkaOutbox {
 pub(crate) fn send_one(cluster: &Cluster, topic: &str, payload: &[u8]) -> Result<(), DeliveryError> {
     let outbox = outbox(cluster);
     let (done, acknowledged) = mpsc::channel();
-    let epoch = EpochAcks::new(move || done.send(()).unwrap());
+    let epoch = EpochAcks::new(move |_| done.send(()).unwrap());
     let record = OutboxRecord { topic, payload: Some(payload), ..OutboxRecord::default() };
     outbox.send(&epoch, &record).unwrap();
     epoch.seal();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 use super::super::client::Client;
-use super::super::config::{Bucket, Tuning};
+use super::super::config::{Bucket, SERVER_WRITE_TIME, Tuning};
 use super::super::isolate::named_lines;
 use super::super::outcome::{WriteOutcome, shorten};
 use super::super::problem::Problem;
@@ -24,6 +24,8 @@ pub(super) struct Lane {
 struct State {
     queue: PointQueue,
     in_flight: (u64, u64),
+    /// Grows when everything waiting is dropped: what was taken before is not put back.
+    generation: u64,
     /// Batches by number, the oldest first.
     tickets: VecDeque<(u64, Arc<Ticket>)>,
     /// Whether the last attempt succeeded.
@@ -36,6 +38,7 @@ impl Lane {
         let state = State {
             queue: PointQueue::new(),
             in_flight: (0, 0),
+            generation: 0,
             tickets: VecDeque::new(),
             confirmed: false,
             problem: None,
@@ -53,6 +56,27 @@ impl Lane {
 
     pub(super) fn wake(&self) {
         self.changed.notify_all();
+    }
+
+    /// Drops what waits, and returns the batches it belonged to.
+    pub(super) fn forget(&self) -> Vec<Arc<Ticket>> {
+        let mut state = self.lock();
+        state.generation += 1;
+        state.queue.clear();
+        state.tickets.drain(..).map(|(_, ticket)| ticket).collect()
+    }
+
+    /// Waits until no request is under way, at most until `deadline`; returns whether it is so.
+    pub(super) fn await_quiet(&self, deadline: Instant) -> bool {
+        let mut state = self.lock();
+        while state.in_flight.0 > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.changed.wait_timeout(state, left).expect("no holder panics").0;
+        }
+        true
     }
 
     /// Points and bytes waiting or under way.
@@ -84,6 +108,9 @@ pub(super) struct LaneWriter {
     body: Vec<u8>,
 }
 
+/// How soon it is looked again whether the group has confirmed the membership.
+const MEMBERSHIP_RETRY: Duration = Duration::from_millis(200);
+
 /// Why a request has to be repeated.
 struct Failure {
     problem: Problem,
@@ -106,10 +133,10 @@ impl LaneWriter {
 
     /// Writes what comes, until an end is asked for.
     pub(super) fn run(mut self) {
-        while let Some(taken) = self.next_request() {
-            let (left, failure) = self.write(taken);
+        while let Some((taken, generation)) = self.next_request() {
+            let (left, failure) = self.write(taken, generation);
             self.note(failure.as_ref());
-            self.settle(left);
+            self.settle(left, generation);
             if let Some(Failure { wait, .. }) = failure {
                 self.tuning.pause.pause(wait, &self.shared.stop);
             }
@@ -120,7 +147,7 @@ impl LaneWriter {
 
     /// Waits for lines. None of them is a request too: as long as it is not known whether the bucket can be written,
     /// it asks.
-    fn next_request(&self) -> Option<Vec<Taken>> {
+    fn next_request(&self) -> Option<(Vec<Taken>, u64)> {
         let mut state = self.lane.lock();
         loop {
             let is_ending = self.shared.stop.deadline().is_some();
@@ -130,7 +157,7 @@ impl LaneWriter {
             if !state.queue.is_empty() || !state.confirmed {
                 let taken = state.queue.take(self.tuning.lines_max, self.tuning.bytes_max);
                 state.in_flight = (taken.len() as u64, bytes_of(&taken));
-                return Some(taken);
+                return Some((taken, state.generation));
             }
             state = self.lane.changed.wait(state).expect("no holder panics");
         }
@@ -138,10 +165,15 @@ impl LaneWriter {
 
     /// Writes the lines, in pieces where the server wants that. Returns the pieces that are left, the last lines
     /// first, and why.
-    fn write(&mut self, taken: Vec<Taken>) -> (Vec<Vec<Taken>>, Option<Failure>) {
+    fn write(&mut self, taken: Vec<Taken>, generation: u64) -> (Vec<Vec<Taken>>, Option<Failure>) {
         let mut pieces = vec![taken];
         let mut is_request_proven = false;
         while let Some(piece) = pieces.pop() {
+            if !piece.is_empty() && (self.tuning.time_left)() < SERVER_WRITE_TIME {
+                let problem = Problem::membership_unconfirmed(self.client.config());
+                pieces.push(piece);
+                return (pieces, Some(Failure { problem, wait: MEMBERSHIP_RETRY }));
+            }
             let outcome = self.send(&piece);
             match self.judge(outcome, piece, &mut is_request_proven) {
                 Ok(smaller) => pieces.extend(smaller),
@@ -150,7 +182,7 @@ impl LaneWriter {
                     return (pieces, Some(failure));
                 }
             }
-            if self.shared.stop.is_over() {
+            if self.shared.stop.is_over() || self.lane.lock().generation != generation {
                 break;
             }
         }
@@ -303,12 +335,15 @@ impl LaneWriter {
     }
 
     /// Puts back what is left and fires the acks of the batches that are finished.
-    fn settle(&self, left: Vec<Vec<Taken>>) {
+    fn settle(&self, left: Vec<Vec<Taken>>, generation: u64) {
         let mut state = self.lane.lock();
-        for piece in left {
-            state.queue.put_back(piece);
+        if state.generation == generation {
+            for piece in left {
+                state.queue.put_back(piece);
+            }
         }
         state.in_flight = (0, 0);
+        self.lane.wake();
         let finished_before = state.queue.finished_before();
         let finished = state.tickets.partition_point(|(batch, _)| *batch < finished_before);
         let tickets = state.tickets.drain(..finished).map(|(_, ticket)| ticket).collect();

@@ -1,0 +1,313 @@
+//! Transactions: an epoch's records and offsets become visible together, or not at all.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError as ClientError, KafkaResult, RDKafkaError};
+use rdkafka::producer::{BaseProducer, Producer as _, PurgeConfig};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::offsets::list_of_commits;
+use super::producer::{Context, EpochAcks, OutboxRecord, Produced, queue};
+use super::{Commit, KafkaError, KafkaProblem, ProducerSettings, settings};
+
+/// A transactional producer of one thread.
+pub struct Transactor {
+    producer: BaseProducer<Context>,
+    id: String,
+}
+
+/// What a transaction makes durable.
+pub trait Transaction {
+    /// Hands every record to `send`, in order; the same ones at each call.
+    ///
+    /// # Errors
+    /// That of `send`.
+    fn records(
+        &self,
+        send: &mut dyn FnMut(&OutboxRecord<'_>) -> Result<(), KafkaError>,
+    ) -> Result<(), KafkaError>;
+
+    /// The offsets.
+    fn offsets(&self) -> &[Commit];
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransactionEnd {
+    /// Records and offsets are there: what was written, by partition.
+    Committed(Vec<Produced>),
+    /// Nothing of it is visible; the same may be tried again.
+    Aborted {
+        /// Why.
+        reason: String,
+        /// The group no longer takes offsets of this member: its partitions are or will be another's.
+        membership_lost: bool,
+    },
+}
+
+/// A transaction whose producer cannot go on; a restart decides what is open and repeats it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransactionError {
+    /// Another producer uses the name.
+    #[error(
+        "another processor took over the transactional id `{id}` and this one may not publish any more: give every \
+         instance its own kafka.instance_id (or http.listen), or end the other one"
+    )]
+    Fenced {
+        /// The name.
+        id: String,
+    },
+    /// Kafka answers, but not this.
+    #[error(
+        "{step} hung for {waited_s} s (kafka.transaction_deadline) although kafka answers; the transaction is decided at the restart"
+    )]
+    Hung {
+        /// What was called.
+        step: &'static str,
+        /// For how long, in seconds.
+        waited_s: u64,
+    },
+    /// Any other end of the client.
+    #[error("{step} failed for good: {reason}")]
+    Failed {
+        /// What was called.
+        step: &'static str,
+        /// librdkafka's reason.
+        reason: String,
+    },
+}
+
+/// The longest one call waits; it is repeated until the deadline.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long Kafka may take to answer at all before it counts as away rather than hung.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a full queue is waited for at once.
+const ROOM_WAIT: Duration = Duration::from_millis(5);
+
+enum Failure {
+    Abort { reason: String, membership_lost: bool },
+    End(TransactionError),
+}
+
+impl From<TransactionError> for Failure {
+    fn from(error: TransactionError) -> Self {
+        Self::End(error)
+    }
+}
+
+impl Transactor {
+    /// Makes the producer; Kafka may be away. `problems` is told what happens outside of calls, during them.
+    ///
+    /// # Errors
+    /// [`KafkaError::ReservedProperty`], [`KafkaError::Settings`].
+    ///
+    /// # Panics
+    /// Without a transactional id in the settings.
+    pub fn new(
+        settings: &ProducerSettings,
+        problems: impl Fn(KafkaProblem) + Send + Sync + 'static,
+    ) -> Result<Self, KafkaError> {
+        let id = settings.transactional_id.clone().expect("transactions have a name");
+        let context = Context::new(problems, &settings.client.brokers);
+        Ok(Self { producer: settings::create(&settings.to_config()?, context)?, id })
+    }
+
+    /// Fences an earlier producer of this name and decides what it left open, before anything is read: until then
+    /// its offsets are unknown. Waits for Kafka for as long as `keep_waiting` says; returns whether it is done.
+    ///
+    /// # Errors
+    /// [`TransactionError::Failed`] where Kafka refuses (for example without the right to the transactional id).
+    pub fn init(&self, mut keep_waiting: impl FnMut(&str) -> bool) -> Result<bool, TransactionError> {
+        loop {
+            let error = match self.producer.init_transactions(CALL_TIMEOUT) {
+                Ok(()) => return Ok(true),
+                Err(error) => error,
+            };
+            if !is_retriable(&error) {
+                return Err(self.end("starting transactions", &error));
+            }
+            if !keep_waiting(&error.to_string()) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Serves the client's events while there is nothing to do.
+    pub fn idle(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
+    /// Runs one transaction to its end. A call that hangs longer than `deadline` while Kafka answers is an error; a
+    /// Kafka that is away is waited for.
+    ///
+    /// # Errors
+    /// [`TransactionError`]: the process has to end.
+    pub fn execute(
+        &self,
+        content: &dyn Transaction,
+        generation: &ConsumerGroupMetadata,
+        deadline: Duration,
+    ) -> Result<TransactionEnd, TransactionError> {
+        let mut patience = Patience { since: Instant::now(), deadline };
+        match self.attempt(content, generation, &mut patience) {
+            Ok(produced) => Ok(TransactionEnd::Committed(produced)),
+            Err(Failure::End(error)) => Err(error),
+            Err(Failure::Abort { reason, membership_lost }) => {
+                self.abort(&mut patience)?;
+                Ok(TransactionEnd::Aborted { reason, membership_lost })
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        content: &dyn Transaction,
+        generation: &ConsumerGroupMetadata,
+        patience: &mut Patience,
+    ) -> Result<Vec<Produced>, Failure> {
+        self.call("beginning a transaction", patience, || self.producer.begin_transaction())?;
+        let acks = EpochAcks::new(|_| ());
+        let sent = content.records(&mut |record| self.send(&acks, record, patience));
+        acks.seal();
+        if let Err(error) = sent {
+            return Err(Failure::Abort { reason: error.to_string(), membership_lost: false });
+        }
+        let offsets = content.offsets();
+        if !offsets.is_empty() {
+            let list = list_of_commits(offsets).map_err(|error| self.end("adding offsets", &error))?;
+            self.call("adding offsets to the transaction", patience, || {
+                self.producer.send_offsets_to_transaction(&list, generation, CALL_TIMEOUT)
+            })?;
+        }
+        // Answers are taken here: the crate's own commit would wait for them in steps of 100 ms.
+        while acks.outstanding() > 0 {
+            self.producer.poll(Duration::from_millis(10));
+            if patience.is_over() {
+                self.lose_patience("delivering the records of a transaction", patience)?;
+            }
+        }
+        let produced = acks
+            .result()
+            .map_err(|error| Failure::Abort { reason: error.to_string(), membership_lost: false })?;
+        self.call("committing a transaction", patience, || self.producer.commit_transaction(CALL_TIMEOUT))?;
+        Ok(produced)
+    }
+
+    fn send(
+        &self,
+        acks: &Arc<EpochAcks>,
+        record: &OutboxRecord<'_>,
+        patience: &Patience,
+    ) -> Result<(), KafkaError> {
+        loop {
+            match queue(&self.producer, acks, record) {
+                Err(KafkaError::Backpressure { .. }) if !patience.is_over() => {
+                    self.producer.poll(ROOM_WAIT);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn abort(&self, patience: &mut Patience) -> Result<(), TransactionError> {
+        // The crate takes answers as events, for which librdkafka's own abort would wait in vain.
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        while self.producer.in_flight_count() > 0 {
+            self.producer.poll(Duration::from_millis(1));
+            if patience.is_over() {
+                break;
+            }
+        }
+        match self.call("aborting a transaction", patience, || self.producer.abort_transaction(CALL_TIMEOUT))
+        {
+            Ok(()) => Ok(()),
+            Err(Failure::End(error)) => Err(error),
+            Err(Failure::Abort { reason, .. }) => {
+                Err(TransactionError::Failed { step: "aborting a transaction", reason })
+            }
+        }
+    }
+
+    /// One step, repeated while the client says that this helps.
+    fn call(
+        &self,
+        step: &'static str,
+        patience: &mut Patience,
+        mut action: impl FnMut() -> KafkaResult<()>,
+    ) -> Result<(), Failure> {
+        loop {
+            let error = match action() {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if let ClientError::Transaction(error) = &error
+                && !error.is_fatal()
+                && error.txn_requires_abort()
+            {
+                let reason = format!("{step}: {}", error.string());
+                return Err(Failure::Abort { reason, membership_lost: means_membership_lost(error) });
+            }
+            if !is_retriable(&error) {
+                return Err(Failure::End(self.end(step, &error)));
+            }
+            tracing::warn!(%error, "{step} takes long, going on");
+            self.lose_patience(step, patience)?;
+        }
+    }
+
+    /// After the deadline: a Kafka that answers other questions hangs, one that does not is away and comes back.
+    fn lose_patience(&self, step: &'static str, patience: &mut Patience) -> Result<(), TransactionError> {
+        if !patience.is_over() {
+            return Ok(());
+        }
+        if self.producer.client().fetch_metadata(None, PROBE_TIMEOUT).is_ok() {
+            return Err(TransactionError::Hung { step, waited_s: patience.since.elapsed().as_secs() });
+        }
+        patience.since = Instant::now();
+        Ok(())
+    }
+
+    fn end(&self, step: &'static str, error: &ClientError) -> TransactionError {
+        let fatal = self.producer.client().fatal_error();
+        let code = fatal.as_ref().map(|(code, _)| *code).or_else(|| error.rdkafka_error_code());
+        let fenced = [RDKafkaErrorCode::Fenced, RDKafkaErrorCode::ProducerFenced];
+        if code.is_some_and(|code| fenced.contains(&code)) {
+            return TransactionError::Fenced { id: self.id.clone() };
+        }
+        let reason = fatal.map_or_else(|| error.to_string(), |(_, reason)| reason);
+        TransactionError::Failed { step, reason }
+    }
+}
+
+/// How long a transaction may still take.
+struct Patience {
+    since: Instant,
+    deadline: Duration,
+}
+
+impl Patience {
+    fn is_over(&self) -> bool {
+        self.since.elapsed() > self.deadline
+    }
+}
+
+fn is_retriable(error: &ClientError) -> bool {
+    match error {
+        ClientError::Transaction(error) => !error.is_fatal() && error.is_retriable(),
+        // What the commit does first is to wait for what is under way.
+        ClientError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
+        _ => false,
+    }
+}
+
+fn means_membership_lost(error: &RDKafkaError) -> bool {
+    matches!(
+        error.code(),
+        RDKafkaErrorCode::IllegalGeneration
+            | RDKafkaErrorCode::UnknownMemberId
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::RebalanceInProgress
+    )
+}
