@@ -4,6 +4,7 @@ mod core;
 mod freshness;
 mod process;
 mod reader;
+mod snapshot;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,8 @@ enum Command {
     Core(core::Args),
     /// A bare librdkafka reader: its batch API, every payload touched, nothing decoded
     Reader(reader::Args),
+    /// A task's state frozen, encoded and restored
+    Snapshot(snapshot::Args),
     /// From an event's send to the moment a query of InfluxDB shows it
     Freshness(freshness::Args),
 }
@@ -37,6 +40,10 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Reader(args) => reader::run(&args),
+        Command::Snapshot(args) => {
+            snapshot::run(&args);
+            Ok(())
+        }
         Command::Freshness(args) => freshness::run(&args),
     };
     match done {

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::point::{FieldValue, Point, Resolution};
 use crate::schema::Measurement;
-use crate::tables::Tables;
+use crate::snapshot::codec::{Reader, Writer};
+use crate::tables::{AllRanks, AllSlots, Tables};
 
 pub(crate) mod first_click;
 pub(crate) mod quality;
@@ -45,6 +46,21 @@ macro_rules! analytics {
             /// The window by name, as it travels to the merge.
             pub(crate) fn partial(&self, tables: &Tables, span: Span) -> Partial {
                 Partial { $($name: self.$name.partial(tables, span),)+ }
+            }
+
+            /// Whether nothing was counted.
+            pub(crate) fn is_empty(&self) -> bool {
+                true $(&& self.$name.is_empty())+
+            }
+
+            /// Writes everything counted, by the places of names in a snapshot.
+            pub(crate) fn save(&self, writer: &mut Writer, ranks: &AllRanks) {
+                $(self.$name.save(writer, ranks);)+
+            }
+
+            /// Reads what `save` wrote.
+            pub(crate) fn load(reader: &mut Reader<'_>, slots: &AllSlots) -> Option<Self> {
+                Some(Self { $($name: $name::Window::load(reader, slots)?,)+ })
             }
 
             /// Estimated bytes held.

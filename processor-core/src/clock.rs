@@ -47,6 +47,24 @@ impl InputClock {
         clock
     }
 
+    /// Goes on where a clock stood, with its jumps.
+    pub(crate) fn resumed(
+        out_of_orderness: i64,
+        greatest: i64,
+        watermark: i64,
+        jumps: Jumps,
+        now: i64,
+    ) -> Self {
+        let mut clock = Self { greatest, jumps, ..Self::new(out_of_orderness, watermark, &[], now) };
+        clock.set_turn();
+        clock
+    }
+
+    /// The greatest event time; `i64::MIN` before the first.
+    pub(crate) fn greatest(&self) -> i64 {
+        self.greatest
+    }
+
     /// Takes an accepted event's time.
     #[inline]
     pub(crate) fn observe(&mut self, time: i64) {
@@ -180,6 +198,18 @@ impl ReplayPoints {
         if watermark != NOT_BEGUN && (last == NOT_BEGUN || watermark - last >= self.step) {
             self.points.push_back(ReplayPoint { offset, watermark });
         }
+    }
+
+    /// With these points, of which there is at least one.
+    pub(crate) fn resumed(points: Vec<ReplayPoint>, step: i64) -> Self {
+        Self { points: points.into(), step }
+    }
+
+    /// The points from the one on that [`ReplayPoints::replay_from`] would answer.
+    pub(crate) fn needed(&self, needed_from: i64, out_of_orderness: i64) -> Vec<ReplayPoint> {
+        let mut needed = Self { points: self.points.clone(), step: self.step };
+        needed.replay_from(needed_from, out_of_orderness);
+        needed.points.into()
     }
 
     /// The latest point before which every event time is earlier than `needed_from`; earlier points are dropped.

@@ -1,4 +1,8 @@
+mod snapshot;
+
 use std::collections::VecDeque;
+
+pub(crate) use snapshot::FrozenDedup;
 
 /// The ids counted lately: answers whether an id was counted at an event time within a span of this one.
 ///

@@ -1,6 +1,12 @@
+mod snapshot;
+
 use hashbrown::HashTable;
 
+use crate::chunks::Chunks;
+
 use crate::hash::identity;
+
+pub(crate) use snapshot::{FrozenInterner, Ranks};
 
 /// Small integers for texts, with a value each: what state is keyed by instead of strings.
 ///
@@ -9,9 +15,9 @@ use crate::hash::identity;
 #[derive(Debug)]
 pub(crate) struct Interner<V> {
     table: HashTable<Entry>,
-    slots: Vec<Slot>,
+    slots: Chunks<Slot>,
     /// By slot, apart from the rest, as these are what every use of a text touches.
-    values: Vec<V>,
+    values: Chunks<V>,
     /// Event time of the latest use by slot, whole seconds since 1970 (good until 2106).
     last_seen_s: Vec<u32>,
     free: Vec<u32>,
@@ -28,15 +34,16 @@ struct Entry {
     slot: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 struct Slot {
     identity: u64,
     text: Box<str>,
     state: SlotState,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum SlotState {
+    #[default]
     Free,
     Used,
     Reserved,
@@ -74,13 +81,13 @@ pub(crate) struct Hint {
 /// The reserved slot of an interner made by [`Interner::with_other`].
 pub(crate) const OTHER_SLOT: u32 = 0;
 
-impl<V: Default> Interner<V> {
+impl<V: Default + Clone> Interner<V> {
     /// At most `max` texts at a time.
     pub(crate) fn new(max: usize) -> Self {
         Self {
             table: HashTable::new(),
-            slots: Vec::new(),
-            values: Vec::new(),
+            slots: Chunks::default(),
+            values: Chunks::default(),
             last_seen_s: Vec::new(),
             free: Vec::new(),
             max,
@@ -151,7 +158,7 @@ impl<V: Default> Interner<V> {
         let made = Slot { identity: key.identity, text: key.text().into(), state };
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slots[slot as usize] = made;
+                *self.slots.get_mut(slot as usize) = made;
                 self.last_seen_s[slot as usize] = seconds(time);
                 slot
             }
@@ -174,23 +181,24 @@ impl<V: Default> Interner<V> {
 
     /// The values in use.
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> + '_ {
-        let used = self.slots.iter().zip(&self.values).filter(|(slot, _)| slot.state == SlotState::Used);
+        let used =
+            self.slots.iter().zip(self.values.iter()).filter(|(slot, _)| slot.state == SlotState::Used);
         used.map(|(_, value)| value)
     }
 
     #[inline]
     pub(crate) fn text(&self, slot: u32) -> &str {
-        &self.slots[slot as usize].text
+        &self.slots.get(slot as usize).text
     }
 
     #[inline]
     pub(crate) fn value(&self, slot: u32) -> &V {
-        &self.values[slot as usize]
+        self.values.get(slot as usize)
     }
 
     #[inline]
     pub(crate) fn value_mut(&mut self, slot: u32) -> &mut V {
-        &mut self.values[slot as usize]
+        self.values.get_mut(slot as usize)
     }
 
     /// Number of texts.
@@ -207,17 +215,16 @@ impl<V: Default> Interner<V> {
             }
             let at = self.cursor;
             self.cursor += 1;
-            let slot = &mut self.slots[at];
-            if slot.state != SlotState::Used {
+            let &Slot { identity, state, .. } = self.slots.get(at);
+            if state != SlotState::Used {
                 continue;
             }
-            visit(&mut self.values[at]);
+            visit(self.values.get_mut(at));
             if self.last_seen_s[at] < horizon_s {
-                let found = self.table.find_entry(slot.identity, |entry| entry.slot as usize == at);
+                let found = self.table.find_entry(identity, |entry| entry.slot as usize == at);
                 found.expect("every used slot is in the table").remove();
-                slot.state = SlotState::Free;
-                slot.text = Box::default();
-                self.values[at] = V::default();
+                *self.slots.get_mut(at) = Slot::default();
+                *self.values.get_mut(at) = V::default();
                 self.free.push(at as u32);
                 self.forgotten += 1;
             }
@@ -227,7 +234,8 @@ impl<V: Default> Interner<V> {
     /// Estimated bytes held, without what the values own.
     pub(crate) fn bytes(&self) -> usize {
         // A text of 24 bytes on average, 17 bytes of table at a load of 7/8.
-        self.slots.capacity() * (size_of::<Slot>() + size_of::<V>() + 4 + 24) + self.table.capacity() * 20
+        let texts = self.table.len() * 24 + self.last_seen_s.capacity() * 4;
+        self.slots.bytes() + self.values.bytes() + texts + self.table.capacity() * 20
     }
 }
 

@@ -41,6 +41,18 @@ impl Jumps {
         Self { list: jumps.iter().copied().collect(), ..Self::default() }
     }
 
+    /// With these applied, the last of which mattered or not, and then these ahead.
+    pub(crate) fn resumed(applied: Vec<Jump>, mattered: bool, ahead: impl Iterator<Item = Jump>) -> Self {
+        let count = applied.len();
+        let list = applied.into_iter().chain(ahead).collect();
+        Self { list, applied: count, mattered, forgotten: 0 }
+    }
+
+    /// Whether the last jump applied decided something.
+    pub(crate) fn mattered(&self) -> bool {
+        self.applied > 0 && self.mattered
+    }
+
     /// The offset at which the next jump is due; `i64::MAX` where none lies ahead.
     pub(crate) fn next_offset(&self) -> i64 {
         self.list.get(self.applied).map_or(i64::MAX, |jump| jump.offset)
@@ -102,6 +114,13 @@ impl Jumps {
             self.list.pop_front();
             self.applied -= 1;
         }
+    }
+
+    /// As [`Jumps::since`], without what [`Jumps::trim`] would forget.
+    pub(crate) fn needed(&self, from: ReplayPoint) -> Vec<Jump> {
+        let mut needed = Self { list: self.list.clone(), applied: self.applied, ..Self::default() };
+        needed.trim(from);
+        needed.since(from)
     }
 
     /// All that are kept, as a replay from `from` has to apply them.

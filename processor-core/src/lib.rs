@@ -10,6 +10,7 @@
 mod ahead;
 mod analytics;
 mod checkpoint;
+mod chunks;
 mod clock;
 mod count_map;
 mod dedup;
@@ -24,6 +25,7 @@ mod reorder;
 pub mod route;
 pub mod schema;
 mod sketch;
+mod snapshot;
 mod tables;
 mod task;
 mod windows;
@@ -37,6 +39,7 @@ pub use merge::{Merge, MergeOutputs, MergeReport};
 pub use options::{InputOptions, Options, OptionsError};
 pub use point::{FieldValue, Point, Resolution};
 pub use sketch::Sketch;
+pub use snapshot::{SnapshotError, TaskSnapshot, snapshot_offsets};
 pub use task::{
     DeadLetter, LateRecord, PartialRecord, Record, Task, TaskIdentity, TaskOutputs, TaskReport, TaskTotals,
 };

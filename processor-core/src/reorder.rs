@@ -85,6 +85,11 @@ impl ReorderBuffer {
         }
     }
 
+    /// What is held, in no particular order.
+    pub(crate) fn held(&self) -> Vec<KeyedEvent> {
+        self.buckets.values().chain([&self.open.1]).flatten().copied().collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::codec::{Reader, Writer};
+
 /// Sub-buckets per doubling: 2^6.
 const MANTISSA_BITS: u32 = 6;
 const SHIFT: u32 = f32::MANTISSA_DIGITS - 1 - MANTISSA_BITS;
@@ -94,6 +96,27 @@ impl Sketch {
         self.zeros = 0;
         self.max = 0.0;
         self.counts.fill(0);
+    }
+
+    /// Writes the values; the same values give the same bytes.
+    pub(crate) fn save(&self, writer: &mut Writer) {
+        let first = self.counts.iter().position(|count| *count > 0).unwrap_or(0);
+        let end = self.counts.iter().rposition(|count| *count > 0).map_or(first, |last| last + 1);
+        writer.number(self.count);
+        writer.number(self.zeros);
+        writer.fixed(self.max.to_bits());
+        writer.number(if first == end { 0 } else { u64::from(self.first) + first as u64 });
+        writer.count(end - first);
+        self.counts[first..end].iter().for_each(|count| writer.number((*count).into()));
+    }
+
+    /// Reads what [`Sketch::save`] wrote.
+    pub(crate) fn load(reader: &mut Reader<'_>) -> Option<Self> {
+        let (count, zeros) = (reader.number()?, reader.number()?);
+        let max = f64::from_bits(reader.fixed()?);
+        let first = reader.small()?;
+        let counts = (0..reader.count()?).map(|_| reader.small()).collect::<Option<_>>()?;
+        Some(Self { count, zeros, max, first, counts })
     }
 
     /// Bytes held.

@@ -1,5 +1,7 @@
 //! What a task knows by name: users, URLs, routes, series, campaigns, products.
 
+mod snapshot;
+
 use hashbrown::HashMap;
 
 use crate::ahead::Request;
@@ -8,6 +10,8 @@ use crate::hash::FastHash;
 use crate::interner::{Hint, Interner, Key, OTHER_SLOT};
 use crate::options::{HOUR, Options};
 use crate::route::{self, OTHER};
+
+pub(crate) use snapshot::{AllRanks, AllSlots, FrozenTables};
 
 /// The names of one task, shared by its windows and its keyed logic.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Stage 1: one task per partition number of the inputs.
 
 mod interface;
+mod snapshot;
 mod state;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::wire::{Body, Freshness, Message, Position, Progress, merge_partition}
 pub use interface::{
     DeadLetter, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs, TaskReport, TaskTotals,
 };
+pub(crate) use snapshot::FrozenTask;
 use state::{Counted, State};
 
 /// The state machine of one partition number.
@@ -42,6 +44,8 @@ pub struct Task {
     forgotten_at: i64,
     /// What this watermark closes was final when it was committed.
     settled: i64,
+    /// After the replay, windows that began before this are dropped: it did not see their beginnings.
+    complete_from: i64,
     /// Closed during a replay, but not settled: handed out after it, as only then the position is past the committed.
     held: Vec<(Resolution, i64, Partial)>,
 }
@@ -87,9 +91,8 @@ impl Task {
             .map(|(input, start)| Input::new(input, start, &options, now))
             .collect::<Result<Vec<_>, _>>()?;
         let state = State::new(&options);
-        // Every commit says at least the task's watermark, and that of the input which held it back says no more.
-        let committed = starts.iter().filter(|start| start.next_offset > 0);
-        let settled = committed.map(|start| start.watermark).min().unwrap_or(NOT_BEGUN);
+        let settled = settled(starts);
+        let complete_from = needed_from(&options, settled);
         Ok(Self {
             identity,
             options,
@@ -100,6 +103,7 @@ impl Task {
             fresh: Freshness::default(),
             forgotten_at: NOT_BEGUN,
             settled,
+            complete_from,
             held: Vec::new(),
         })
     }
@@ -344,7 +348,7 @@ impl Task {
 
     /// The commits that hold once everything handed out so far is durable, one per input.
     pub fn checkpoints(&mut self) -> Vec<Checkpoint> {
-        let needed = self.needed_from(self.state.watermark);
+        let needed = needed_from(&self.options, self.state.watermark);
         let out_of_orderness = self.options.out_of_orderness;
         let task_watermark = self.state.watermark;
         let of = |input: &mut Input| {
@@ -419,22 +423,11 @@ impl Task {
         }
         self.advance(out);
         // What began before the replay did is incomplete here, and was final when it was committed.
-        let complete_from = self.needed_from(self.settled);
-        self.state.windows.drop_before(complete_from);
+        self.state.windows.drop_before(self.complete_from);
         let position = self.position();
         let held = std::mem::take(&mut self.held).into_iter();
         out.partials
             .extend(held.map(|(of, start, partial)| self.identity.window(of, start, position, partial)));
-    }
-
-    /// No open state depends on an event earlier than this, with the task's watermark there.
-    fn needed_from(&self, watermark: i64) -> i64 {
-        if watermark == NOT_BEGUN {
-            return NOT_BEGUN;
-        }
-        let oldest_open = watermark - self.options.allowed_lateness - HOUR;
-        let hour_start = oldest_open.div_euclid(HOUR) * HOUR;
-        hour_start.min(watermark - self.options.lookback())
     }
 
     /// Moves the task's watermark to another second and does what that allows: decide facts, close windows.
@@ -487,6 +480,23 @@ impl Task {
         let to = |partition| PartialRecord { partition, value: value.clone() };
         out.partials.extend((0..self.identity.merge_partitions).map(to));
     }
+}
+
+/// The task's watermark as committed: every commit says at least that, and the one of the input which held it back says
+/// no more.
+fn settled(starts: &[Checkpoint]) -> i64 {
+    let committed = starts.iter().filter(|start| start.next_offset > 0);
+    committed.map(|start| start.watermark).min().unwrap_or(NOT_BEGUN)
+}
+
+/// No open state depends on an event earlier than this, with the task's watermark there.
+fn needed_from(options: &Options, watermark: i64) -> i64 {
+    if watermark == NOT_BEGUN {
+        return NOT_BEGUN;
+    }
+    let oldest_open = watermark - options.allowed_lateness - HOUR;
+    let hour_start = oldest_open.div_euclid(HOUR) * HOUR;
+    hour_start.min(watermark - options.lookback())
 }
 
 impl Input {

@@ -1,12 +1,17 @@
 //! The open windows of a task at its three resolutions.
 
+mod snapshot;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::analytics::{Partial, Span, WindowState};
 use crate::clock::NOT_BEGUN;
 use crate::options::{HOUR, MINUTE, Options};
 use crate::point::Resolution;
 use crate::tables::Tables;
+
+pub(crate) use snapshot::FrozenWindows;
 
 /// A raw window takes events; when it closes, it is folded into its minute, and that into its hour.
 #[derive(Debug)]
@@ -19,8 +24,8 @@ pub(crate) struct Windows {
     last: usize,
     /// Closed raw windows, emptied, for the next ones.
     spare: Vec<WindowState>,
-    minutes: BTreeMap<i64, Open>,
-    hours: BTreeMap<i64, Open>,
+    minutes: BTreeMap<i64, Rollup>,
+    hours: BTreeMap<i64, Rollup>,
     /// Raw windows starting before this have been made, or skipped as there was nothing to say.
     made_until: i64,
 }
@@ -33,6 +38,14 @@ struct Open {
     start: i64,
     state: WindowState,
     /// Changed since it was last sent on.
+    changed: bool,
+}
+
+/// A minute or an hour: changed seldom, so it is shared with snapshots and copied when it is.
+#[derive(Debug, Default)]
+struct Rollup {
+    start: i64,
+    state: Arc<WindowState>,
     changed: bool,
 }
 
@@ -142,7 +155,7 @@ impl Windows {
             if open.changed {
                 out(Resolution::Raw, open.start, open.state.partial(tables, span(open.start, self.size)));
             }
-            fold_into(&mut self.minutes, MINUTE, &open);
+            fold_into(&mut self.minutes, MINUTE, open.start, open.changed, &open.state);
             if open.changed {
                 mark(&mut self.hours, open.start, HOUR); // the minute may be sent on before it is folded
             }
@@ -157,7 +170,7 @@ impl Windows {
             if open.changed {
                 out(Resolution::Minute, open.start, open.state.partial(tables, span(open.start, MINUTE)));
             }
-            fold_into(&mut self.hours, HOUR, &open);
+            fold_into(&mut self.hours, HOUR, open.start, open.changed, &open.state);
         }
         while let Some(entry) = self.hours.first_entry().filter(|entry| closed(*entry.key(), HOUR)) {
             let open = entry.remove();
@@ -205,7 +218,7 @@ impl Windows {
             Resolution::Hour => (HOUR, &self.hours),
             Resolution::Raw | Resolution::Minute => (MINUTE, &self.minutes),
         };
-        let mut state = folded.get(&start).map(|open| open.state.clone()).unwrap_or_default();
+        let mut state = folded.get(&start).map(|open| WindowState::clone(&open.state)).unwrap_or_default();
         if resolution == Resolution::Hour {
             for (_, minute) in self.minutes.range(start..start + size) {
                 state.fold(&minute.state);
@@ -232,8 +245,8 @@ impl Windows {
 
     /// Estimated bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        let rollups = self.minutes.values().chain(self.hours.values());
-        self.raw.iter().chain(rollups).map(|open| open.state.bytes()).sum()
+        let rollups = self.minutes.values().chain(self.hours.values()).map(|open| open.state.bytes());
+        self.raw.iter().map(|open| open.state.bytes()).chain(rollups).sum()
     }
 }
 
@@ -241,14 +254,20 @@ fn span(start: i64, size: i64) -> Span {
     Span { start, end: start + size }
 }
 
-fn fold_into(rollups: &mut BTreeMap<i64, Open>, size: i64, part: &Open) {
-    let start = part.start - part.start.rem_euclid(size);
-    let rollup = rollups.entry(start).or_insert_with(|| Open { start, ..Open::default() });
-    rollup.changed |= part.changed;
-    rollup.state.fold(&part.state);
+fn fold_into(
+    rollups: &mut BTreeMap<i64, Rollup>,
+    size: i64,
+    part_start: i64,
+    changed: bool,
+    part: &WindowState,
+) {
+    let start = part_start - part_start.rem_euclid(size);
+    let rollup = rollups.entry(start).or_insert_with(|| Rollup { start, ..Rollup::default() });
+    rollup.changed |= changed;
+    Arc::make_mut(&mut rollup.state).fold(part);
 }
 
-fn mark(rollups: &mut BTreeMap<i64, Open>, of: i64, size: i64) {
+fn mark(rollups: &mut BTreeMap<i64, Rollup>, of: i64, size: i64) {
     let start = of - of.rem_euclid(size);
-    rollups.entry(start).or_insert_with(|| Open { start, ..Open::default() }).changed = true;
+    rollups.entry(start).or_insert_with(|| Rollup { start, ..Rollup::default() }).changed = true;
 }

@@ -1,6 +1,8 @@
 //! First click per checkout: a checkout at T of user u and product p credits the earliest click of u on p in
 //! `[T − lookback, T]`.
 
+mod snapshot;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
@@ -40,7 +42,7 @@ impl Campaign {
 }
 
 /// One user's clicks of the lookback, in event-time order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Clicks(VecDeque<Click>);
 
 impl Clicks {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{PointMaker, Span, integer};
 use crate::schema;
-use crate::tables::Tables;
+use crate::snapshot::codec::{Reader, Writer};
+use crate::tables::{AllRanks, AllSlots, Tables};
 
 /// Why a record was not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,22 @@ impl Window {
 
     pub(crate) fn bytes(&self) -> usize {
         0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.counts.iter().all(|count| *count == 0)
+    }
+
+    pub(crate) fn save(&self, writer: &mut Writer, _: &AllRanks) {
+        self.counts.iter().for_each(|count| writer.number(*count));
+    }
+
+    pub(crate) fn load(reader: &mut Reader<'_>, _: &AllSlots) -> Option<Self> {
+        let mut window = Self::default();
+        for count in &mut window.counts {
+            *count = reader.number()?;
+        }
+        Some(window)
     }
 
     pub(crate) fn points(&self, points: &mut PointMaker<'_>) {

@@ -1,5 +1,7 @@
 //! Requests and errors by route, method and status; latency; distinct and top users; top URLs; events by type.
 
+mod snapshot;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

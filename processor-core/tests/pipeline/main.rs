@@ -2,6 +2,7 @@
 
 mod model;
 mod random;
+mod snapshots;
 mod world;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ type Key = (u8, &'static str, Vec<String>, i64);
 type Numbers = BTreeMap<Key, BTreeMap<&'static str, FieldValue>>;
 
 /// The seeds to run: `CLICKPULSE_SEEDS=10000` runs so many, `CLICKPULSE_SEED=17` just that one.
-fn seeds() -> std::ops::Range<u64> {
+pub(crate) fn seeds() -> std::ops::Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     match number("CLICKPULSE_SEED") {
         Some(seed) => seed..seed + 1,

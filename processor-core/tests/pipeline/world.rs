@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use events::Timestamp;
 use processor_core::{
-    Checkpoint, FieldValue, Merge, MergeCheckpoint, MergeOutputs, Options, Point, Record, Task, TaskIdentity,
-    TaskOutputs, TaskTotals,
+    Checkpoint, FieldValue, Merge, MergeCheckpoint, MergeOutputs, Options, Point, Record, SnapshotError,
+    Task, TaskIdentity, TaskOutputs, TaskTotals,
 };
 
 use super::random::{Logged, Random};
@@ -30,6 +30,8 @@ pub(crate) struct World<'a> {
     sink: BTreeMap<Key, Point>,
     dead_letters: BTreeSet<(usize, i64)>,
     late: BTreeSet<(usize, i64)>,
+    /// By task, the newest last.
+    snapshots: Vec<Vec<Vec<u8>>>,
     // What a crash loses.
     tasks: Vec<Task>,
     positions: Vec<usize>,
@@ -64,6 +66,7 @@ impl<'a> World<'a> {
             sink: BTreeMap::new(),
             dead_letters: BTreeSet::new(),
             late: BTreeSet::new(),
+            snapshots: vec![Vec::new(); logs.len()],
             tasks: Vec::new(),
             positions: Vec::new(),
             committed: Vec::new(),
@@ -118,8 +121,11 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Loses what was in memory and starts from the commits.
+    /// Loses what was in memory and starts from the commits, and from snapshots where there are any, or not.
     fn restart(&mut self) {
+        if self.random.chance(30) {
+            self.snapshots.iter_mut().for_each(Vec::clear);
+        }
         self.epochs.clear();
         let identity = |task: usize| TaskIdentity {
             partition: task as u32,
@@ -140,9 +146,13 @@ impl<'a> World<'a> {
                     Some((offset, metadata)) => Checkpoint::parse(*offset, metadata),
                     None => Checkpoint::beginning(),
                 };
-                let from = start.replay.offset as usize;
-                let made = Task::new(Arc::clone(&self.options), identity(task), &[start], now);
-                (made.expect("the options are valid"), from)
+                let made = restored(&self.snapshots[task], &self.options, identity(task), &start, now);
+                let made = made.unwrap_or_else(|| {
+                    let made = Task::new(Arc::clone(&self.options), identity(task), &[start], now);
+                    made.expect("the options are valid")
+                });
+                let from = made.read_from(0) as usize;
+                (made, from)
             })
             .unzip();
         (self.merges, self.merge_positions) = self
@@ -218,6 +228,10 @@ impl<'a> World<'a> {
         self.tasks[task].tick(now, &[false], None, &mut out);
         self.tasks[task].emit(now, &mut out);
         self.deliver(task, out);
+        if self.random.chance(20) {
+            let snapshot = self.tasks[task].snapshot().map(|snapshot| snapshot.encode());
+            self.snapshots[task].extend(snapshot);
+        }
         let checkpoint = &self.tasks[task].checkpoints()[0];
         let partials = self.partials.iter().map(Vec::len).enumerate().collect();
         self.epochs.push(Epoch { task, commit: (checkpoint.next_offset, checkpoint.metadata()), partials });
@@ -321,4 +335,23 @@ impl<'a> World<'a> {
         }
         sum
     }
+}
+
+/// From the newest snapshot that is not past the commit.
+fn restored(
+    snapshots: &[Vec<u8>],
+    options: &Arc<Options>,
+    identity: TaskIdentity,
+    start: &Checkpoint,
+    now: Timestamp,
+) -> Option<Task> {
+    for bytes in snapshots.iter().rev() {
+        match Task::restore(Arc::clone(options), identity, bytes, std::slice::from_ref(start), now) {
+            Ok(task) => return Some(task),
+            Err(SnapshotError::AheadOfCommit { .. }) => {}
+            Err(SnapshotError::TooOld { .. }) => return None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    None
 }

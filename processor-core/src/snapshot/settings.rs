@@ -1,0 +1,48 @@
+//! Everything a snapshot's state depends on besides the log.
+
+use events::{EventType, Reason};
+
+use crate::options::{InputOptions, Options};
+use crate::task::TaskIdentity;
+
+/// A text that differs wherever the same log gives another state.
+///
+/// The settings are taken apart in full, so that a new one does not compile before it is decided here.
+pub(super) fn meaning(options: &Options, identity: &TaskIdentity) -> String {
+    let TaskIdentity { partition, origin, tasks: _, merge_partitions: _ } = identity;
+    let Options {
+        window_size,
+        allowed_lateness,
+        out_of_orderness,
+        max_future_skew,
+        emit_every: _, // when something is said, not what
+        idle_after: _, // what came of it is noted as jumps
+        dedup_window,
+        attribution_lookback,
+        template_routes,
+        routes_max,
+        urls_max,
+        campaigns_max,
+        clicks_per_user_max,
+        inputs,
+    } = options;
+    let spans = [
+        window_size,
+        allowed_lateness,
+        out_of_orderness,
+        max_future_skew,
+        dedup_window,
+        attribution_lookback,
+    ];
+    let limits = [routes_max, urls_max, campaigns_max, clicks_per_user_max];
+    let inputs: Vec<_> = inputs
+        .iter()
+        .map(|InputOptions { topic, default_type, fields, max_bytes }| {
+            (topic, default_type, fields, max_bytes)
+        })
+        .collect();
+    // Counts by type and by reason are kept in these orders.
+    let types = EventType::ALL.map(EventType::name);
+    let reasons = Reason::ALL.map(Reason::name);
+    format!("{partition} {origin} {spans:?} {template_routes} {limits:?} {inputs:?} {types:?} {reasons:?}")
+}

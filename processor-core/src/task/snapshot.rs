@@ -1,0 +1,300 @@
+//! A task's state frozen, encoded, and back.
+
+use std::sync::Arc;
+
+use events::Timestamp;
+
+use super::state::State;
+use super::{Input, Task, TaskIdentity, TaskTotals, needed_from, settled};
+use crate::analytics::first_click::Campaign;
+use crate::checkpoint::Checkpoint;
+use crate::clock::{InputClock, NOT_BEGUN, ReplayPoint, ReplayPoints};
+use crate::dedup::FrozenDedup;
+use crate::jumps::{Jump, Jumps};
+use crate::options::{Options, SECOND};
+use crate::reorder::{KeyedEvent, KeyedKind};
+use crate::snapshot::codec::{Reader, Writer};
+use crate::snapshot::{Opened, SnapshotError, TaskSnapshot, fingerprint};
+use crate::tables::{AllRanks, AllSlots, FrozenTables};
+use crate::windows::FrozenWindows;
+use crate::wire::Freshness;
+
+/// Everything of a task that its log decided.
+#[derive(Debug)]
+pub(crate) struct FrozenTask {
+    watermark: i64,
+    forgotten_at: i64,
+    /// Clicks before this are out of every later checkout's lookback.
+    clicks_from: i64,
+    inputs: Vec<FrozenInput>,
+    windows: FrozenWindows,
+    reordering: Vec<KeyedEvent>,
+    checkouts: FrozenDedup,
+    tables: FrozenTables,
+}
+
+#[derive(Debug)]
+struct FrozenInput {
+    greatest: i64,
+    watermark: i64,
+    points: Vec<ReplayPoint>,
+    jumps: Vec<Jump>,
+    mattered: bool,
+    dedup: FrozenDedup,
+}
+
+impl Task {
+    /// Freezes the state as of the records read so far; `None` during a replay, whose beginning is incomplete.
+    ///
+    /// Made to be cheap for the thread that calls it: what is large and changes seldom is shared and copied later, where
+    /// it changes. The rest is copied: ids, counts of the raw windows, and four bytes a name.
+    pub fn snapshot(&mut self) -> Option<TaskSnapshot> {
+        if self.is_replaying() {
+            return None;
+        }
+        let Self { identity, options, inputs, state, forgotten_at, .. } = self;
+        let needed = needed_from(options, state.watermark);
+        let greatest = inputs.iter().map(|input| input.clock.greatest()).max().unwrap_or(NOT_BEGUN);
+        let decided = state.watermark.div_euclid(SECOND).saturating_mul(SECOND);
+        let task = FrozenTask {
+            watermark: state.watermark,
+            forgotten_at: *forgotten_at,
+            clicks_from: decided.saturating_sub(options.attribution_lookback),
+            inputs: inputs.iter().map(|input| input.freeze(options, needed)).collect(),
+            windows: state.windows.freeze(greatest),
+            reordering: state.reorder.held(),
+            checkouts: state.checkouts.freeze(state.watermark),
+            tables: state.tables.freeze(),
+        };
+        Some(TaskSnapshot {
+            fingerprint: fingerprint(options, identity),
+            offsets: inputs.iter().map(|input| input.next_offset).collect(),
+            task,
+        })
+    }
+
+    /// Starts a task from a snapshot and the commits of its inputs, as [`Task::new`] does from the commits alone.
+    ///
+    /// The shell then feeds records from [`Task::read_from`] on. Up to the committed offsets they have no outputs; after
+    /// that everything open is handed out again once.
+    ///
+    /// # Errors
+    /// A snapshot that does not fit, for which nothing is restored: [`Task::new`] is what remains.
+    pub fn restore(
+        options: Arc<Options>,
+        identity: TaskIdentity,
+        bytes: &[u8],
+        starts: &[Checkpoint],
+        now: Timestamp,
+    ) -> Result<Self, SnapshotError> {
+        let opened = Opened::open(bytes)?;
+        if opened.fingerprint != fingerprint(&options, &identity) || opened.offsets.len() != starts.len() {
+            return Err(SnapshotError::OtherSettings);
+        }
+        for (input, (&snapshot, start)) in opened.offsets.iter().zip(starts).enumerate() {
+            let (committed, replay) = (start.next_offset, start.replay.offset);
+            if snapshot > committed {
+                return Err(SnapshotError::AheadOfCommit { input, snapshot, committed });
+            }
+            if snapshot < replay {
+                return Err(SnapshotError::TooOld { input, snapshot, replay });
+            }
+        }
+        let body = opened.body()?;
+        Self::load(options, identity, &mut Reader::new(&body), &opened.offsets, starts, now)
+            .ok_or(SnapshotError::Damaged)
+    }
+
+    /// The first offset to be fed to a task that was just made, of an input.
+    #[must_use]
+    pub fn read_from(&self, input: usize) -> i64 {
+        self.inputs[input].next_offset
+    }
+
+    fn load(
+        options: Arc<Options>,
+        identity: TaskIdentity,
+        reader: &mut Reader<'_>,
+        offsets: &[i64],
+        starts: &[Checkpoint],
+        now: Timestamp,
+    ) -> Option<Self> {
+        let mut state = State::new(&options);
+        state.watermark = reader.signed()?;
+        let forgotten_at = reader.signed()?;
+        let slots = state.tables.load(reader)?;
+        let mut inputs = Vec::new();
+        for ((input, start), &offset) in options.inputs.iter().zip(starts).zip(offsets) {
+            let input = Input::new(input, start, &options, now).ok()?;
+            inputs.push(input.resume(&options, reader, start, offset, now)?);
+        }
+        let greatest = inputs.iter().map(|input| input.clock.greatest()).max()?;
+        state.windows.load(reader, &slots, greatest)?;
+        for _ in 0..reader.count()? {
+            state.reorder.push(load_event(reader, &slots)?);
+        }
+        state.checkouts.load(reader)?;
+        reader.is_empty().then_some(())?;
+        Some(Self {
+            identity,
+            options,
+            inputs,
+            state,
+            totals: TaskTotals::default(),
+            emitted_at: [0; 3],
+            fresh: Freshness::default(),
+            forgotten_at,
+            settled: settled(starts),
+            complete_from: NOT_BEGUN, // windows of a snapshot are whole
+            held: Vec::new(),
+        })
+    }
+}
+
+impl Input {
+    fn freeze(&self, options: &Options, needed_from: i64) -> FrozenInput {
+        let points = self.replay_points.needed(needed_from, options.out_of_orderness);
+        let watermark = self.clock.watermark;
+        FrozenInput {
+            greatest: self.clock.greatest(),
+            watermark,
+            jumps: self.clock.jumps.needed(points[0]),
+            points,
+            mattered: self.clock.jumps.mattered(),
+            dedup: self
+                .dedup
+                .freeze(watermark.saturating_sub(options.allowed_lateness + options.window_size)),
+        }
+    }
+
+    /// Goes on where the snapshot's input stood, with the jumps that lie between it and the commit ahead.
+    fn resume(
+        self,
+        options: &Options,
+        reader: &mut Reader<'_>,
+        start: &Checkpoint,
+        offset: i64,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let (greatest, watermark) = (reader.signed()?, reader.signed()?);
+        let point = |reader: &mut Reader<'_>| {
+            Some(ReplayPoint { offset: reader.signed()?, watermark: reader.signed()? })
+        };
+        let points = (0..reader.count()?).map(|_| point(reader)).collect::<Option<Vec<_>>>()?;
+        let jump =
+            |reader: &mut Reader<'_>| Some(Jump { offset: reader.signed()?, watermark: reader.signed()? });
+        let jumps = (0..reader.count()?).map(|_| jump(reader)).collect::<Option<Vec<_>>>()?;
+        let mattered = reader.number()? == 1;
+        let mut dedup = self.dedup;
+        dedup.load(reader)?;
+        if points.is_empty() {
+            return None;
+        }
+        let ahead = start.jumps.iter().copied().filter(|jump| jump.offset >= offset);
+        let jumps = Jumps::resumed(jumps, mattered, ahead);
+        let mut clock =
+            InputClock::resumed(options.out_of_orderness, greatest, watermark, jumps, now.micros());
+        let replay = offset < start.next_offset;
+        if !replay {
+            clock.end_replay(start.watermark);
+        }
+        Some(Self {
+            clock,
+            replay_points: ReplayPoints::resumed(points, options.window_size),
+            next_offset: offset,
+            replay_until: if replay { start.next_offset } else { i64::MIN },
+            dedup,
+            ..self
+        })
+    }
+}
+
+impl FrozenTask {
+    /// The body of the snapshot.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.signed(self.watermark);
+        writer.signed(self.forgotten_at);
+        let (users, products) = self.wanted();
+        let ranks = self.tables.save(&users, &products, self.clicks_from, &mut writer);
+        for input in &self.inputs {
+            input.save(&mut writer);
+        }
+        self.windows.save(&mut writer, &ranks);
+        let mut held: Vec<&KeyedEvent> = self.reordering.iter().collect();
+        held.sort_unstable_by_key(|event| (event.time, event.input, event.offset));
+        writer.count(held.len());
+        held.iter().for_each(|event| save_event(event, &mut writer, &ranks));
+        self.checkouts.save(&mut writer);
+        writer.bytes
+    }
+
+    /// The users and products, by slot, that something refers to.
+    fn wanted(&self) -> (Vec<bool>, Vec<bool>) {
+        let mut users = vec![false; self.tables.users.slots()];
+        let mut products = vec![false; self.tables.products.slots()];
+        self.windows.users().for_each(|user| users[user as usize] = true);
+        for (user, clicks) in self.tables.users.used() {
+            for product in clicks.products(self.clicks_from) {
+                users[user as usize] = true;
+                products[product as usize] = true;
+            }
+        }
+        for event in &self.reordering {
+            users[event.user as usize] = true;
+            products[event.product as usize] = true;
+        }
+        (users, products)
+    }
+}
+
+impl FrozenInput {
+    fn save(&self, writer: &mut Writer) {
+        writer.signed(self.greatest);
+        writer.signed(self.watermark);
+        writer.count(self.points.len());
+        for point in &self.points {
+            writer.signed(point.offset);
+            writer.signed(point.watermark);
+        }
+        writer.count(self.jumps.len());
+        for jump in &self.jumps {
+            writer.signed(jump.offset);
+            writer.signed(jump.watermark);
+        }
+        writer.number(u64::from(self.mattered && !self.jumps.is_empty()));
+        self.dedup.save(writer);
+    }
+}
+
+fn save_event(event: &KeyedEvent, writer: &mut Writer, ranks: &AllRanks) {
+    writer.signed(event.time);
+    writer.signed(event.offset);
+    writer.number(event.input.into());
+    writer.number(ranks.users.of(event.user).into());
+    writer.number(ranks.products.of(event.product).into());
+    event.campaign.save(writer, ranks);
+    match event.kind {
+        KeyedKind::Click => writer.number(0),
+        KeyedKind::Checkout { amount_cents } => {
+            writer.number(1);
+            writer.signed(amount_cents);
+        }
+    }
+}
+
+fn load_event(reader: &mut Reader<'_>, slots: &AllSlots) -> Option<KeyedEvent> {
+    Some(KeyedEvent {
+        time: reader.signed()?,
+        offset: reader.signed()?,
+        input: reader.small()?,
+        user: *slots.users.get(reader.small::<usize>()?)?,
+        product: *slots.products.get(reader.small::<usize>()?)?,
+        campaign: Campaign::load(reader, &slots.campaigns)?,
+        kind: match reader.number()? {
+            0 => KeyedKind::Click,
+            1 => KeyedKind::Checkout { amount_cents: reader.signed()? },
+            _ => return None,
+        },
+    })
+}
