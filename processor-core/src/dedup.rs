@@ -6,14 +6,14 @@ pub(crate) use snapshot::FrozenDedup;
 
 /// The ids counted lately: answers whether an id was counted at an event time within a span of this one.
 ///
-/// Ids are kept in generations of half the span. Nearly every id is new, and to see that it is, one word per
-/// generation is looked at: a Bloom filter of 10 bits an id or more, whose loads depend on nothing and overlap. Only
-/// where one says "maybe" is the id looked up. When the watermark has left a generation behind, it is dropped whole, so
-/// nothing is swept. About 11 bytes an id.
+/// Ids are kept in generations of half the span, each a hash table whose buckets are cache lines. Nearly every id is
+/// new, and to see that it is, one line per generation is looked at, which [`Dedup::touch`] can have brought near
+/// before. When the watermark has left a generation behind, it is dropped whole, so nothing is swept. About 11 bytes an
+/// id.
 ///
 /// An id is told by its 64-bit fingerprint: an event is dropped wrongly with a chance of (live ids) / 2^64. At 6 million
-/// live ids and 10,000 events/s that is once in ten years. With windows beyond two hours a bit of the fingerprint is
-/// given up for each doubling (four at most), as a fingerprint shares a word with the second it was counted at.
+/// live ids and 10,000 events/s that is once in ten years. With windows beyond 17 minutes a bit of the fingerprint is
+/// given up for each doubling (seven at most), as a fingerprint shares a word with the second it was counted at.
 #[derive(Debug)]
 pub(crate) struct Dedup {
     window_s: i64,
@@ -22,7 +22,6 @@ pub(crate) struct Dedup {
     generations: VecDeque<Generation>,
     /// Kept for reuse, emptied.
     spare: Option<Generation>,
-    /// How an id is kept.
     packing: Packing,
 }
 
@@ -34,7 +33,7 @@ impl Dedup {
     pub(crate) fn new(window: i64) -> Self {
         let window_s = window / 1_000_000;
         let span_s = (window_s / GENERATIONS).clamp(1, SPAN_MAX_S);
-        let packing = Packing { second_bits: (span_s as u64).next_power_of_two().trailing_zeros() };
+        let packing = Packing { second_bits: (span_s as u64 + 1).next_power_of_two().trailing_zeros() };
         Self { window_s, span_s, generations: VecDeque::new(), spare: None, packing }
     }
 
@@ -43,27 +42,23 @@ impl Dedup {
     #[inline]
     pub(crate) fn is_repeat(&mut self, fingerprint: u64, time: i64) -> bool {
         let second = time.div_euclid(1_000_000);
-        let bits = Bits::of(fingerprint);
-        // No early exit: nearly always all answer no, and then their loads overlap.
+        // No early exit: nearly always all answer no.
         let mut maybe = false;
         for generation in &self.generations {
-            maybe |= generation.may_hold(&bits);
+            maybe |= generation.segment(fingerprint).may_hold(fingerprint, self.packing);
         }
-        if maybe && self.find(fingerprint, &bits, second) {
+        if maybe && self.find(fingerprint, second) {
             return true;
         }
         let packing = self.packing;
-        let generation = self.generation(second);
-        let within = (second - generation.start_s) as u64;
-        generation.insert(fingerprint, &bits, packing.pack(fingerprint, within), packing);
+        self.generation(second).insert(fingerprint, second, packing);
         false
     }
 
-    /// Loads what [`Dedup::is_repeat`] will look at.
+    /// Loads what [`Dedup::is_repeat`] will look at first.
     #[inline]
     pub(crate) fn touch(&self, fingerprint: u64) -> u64 {
-        let bits = Bits::of(fingerprint);
-        self.generations.iter().fold(0, |seen, generation| seen ^ generation.word(&bits))
+        self.generations.iter().fold(0, |seen, of| seen ^ of.segment(fingerprint).touch(fingerprint))
     }
 
     /// Tells that no event earlier than `time` will be asked about any more.
@@ -82,16 +77,15 @@ impl Dedup {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let bucket = |of: &Vec<u64>| of.capacity() * 8 + size_of::<Vec<u64>>();
-        let of = |of: &Generation| of.filter.capacity() * 8 + of.buckets.iter().map(bucket).sum::<usize>();
-        self.generations.iter().map(of).sum()
+        let of = |of: &Segment| of.lines.capacity() * size_of::<Line>() + size_of::<Segment>();
+        self.generations.iter().flat_map(|generation| &generation.segments).map(of).sum()
     }
 
     #[cold]
-    fn find(&self, fingerprint: u64, bits: &Bits, second: i64) -> bool {
+    fn find(&self, fingerprint: u64, second: i64) -> bool {
         let packing = self.packing;
-        self.generations.iter().filter(|generation| generation.may_hold(bits)).any(|generation| {
-            let mut seconds = generation.seconds_of(fingerprint, packing);
+        self.generations.iter().any(|generation| {
+            let mut seconds = generation.segment(fingerprint).seconds_of(fingerprint, packing);
             seconds.any(|within| (generation.start_s + within - second).abs() <= self.window_s)
         })
     }
@@ -112,50 +106,44 @@ impl Dedup {
         let start_s = second - second.rem_euclid(self.span_s);
         let at = self.generations.partition_point(|of| of.start_s < start_s);
         if self.generations.get(at).is_none_or(|of| of.start_s != start_s) {
-            let made = self.spare.take().unwrap_or_default();
+            let mut made = self.spare.take().unwrap_or_default();
+            made.segments.resize_with(1 << SEGMENT_BITS, Segment::default);
             self.generations.insert(at, Generation { start_s, ..made });
         }
         at
     }
 }
 
-/// How an id is kept in one word: its fingerprint, without the high bits that its bucket stands for, above the second
-/// within the generation.
+/// How an id is kept in one word: its fingerprint, without the high bits that its segment stands for, above one more than
+/// the second within the generation. So no word is zero, which stands for no id.
 #[derive(Debug, Clone, Copy)]
 struct Packing {
     second_bits: u32,
 }
 
 /// So that the second leaves at least 48 bits to the fingerprint.
-const SPAN_MAX_S: i64 = 1 << 16;
+const SPAN_MAX_S: i64 = (1 << 16) - 1;
 
 impl Packing {
     #[inline]
-    fn pack(self, fingerprint: u64, second: u64) -> u64 {
-        fingerprint << self.second_bits | second
+    fn pack(self, fingerprint: u64, second: i64) -> u64 {
+        fingerprint << self.second_bits | (second + 1) as u64
     }
 
     fn second(self, word: u64) -> i64 {
-        (word & ((1 << self.second_bits) - 1)) as i64
+        (word & ((1 << self.second_bits) - 1)) as i64 - 1
     }
 
     /// The fingerprint's low 48 bits or more.
+    #[inline]
     fn fingerprint(self, word: u64) -> u64 {
         word >> self.second_bits
     }
-}
 
-/// Four bits in one word of a filter, told by the low 48 bits of a fingerprint.
-struct Bits {
-    word: u64,
-    mask: u64,
-}
-
-impl Bits {
+    /// What [`Packing::fingerprint`] gives for this fingerprint.
     #[inline]
-    fn of(fingerprint: u64) -> Self {
-        let bit = |shift: u32| 1_u64 << ((fingerprint >> shift) & 63);
-        Self { word: (fingerprint >> 24) & 0xff_ffff, mask: bit(0) | bit(6) | bit(12) | bit(18) }
+    fn kept(self, fingerprint: u64) -> u64 {
+        fingerprint << self.second_bits >> self.second_bits
     }
 }
 
@@ -164,86 +152,129 @@ impl Bits {
 struct Generation {
     /// Its first second.
     start_s: i64,
-    filter: Vec<u64>,
-    /// Packed ids by the high bits of the fingerprint. Appending touches the end of one bucket and decides nothing, so
-    /// it never waits for memory as probing a table would.
-    buckets: Vec<Vec<u64>>,
+    /// By the high bits of the fingerprint. They grow one by one, so that none takes long and little memory is held twice.
+    segments: Vec<Segment>,
     len: usize,
-    /// How many ids the filter is good for: six to a word, 10 bits an id.
-    room: usize,
 }
 
-const FILTER_MIN: usize = 64;
-/// The most a filter's words are told apart by: 100 million ids in a generation, beyond which it answers "maybe" more.
-const FILTER_MAX: usize = 1 << 24;
-const BUCKET_BITS: u32 = 12;
+const SEGMENT_BITS: u32 = 9;
+
+#[inline]
+fn segment_of(fingerprint: u64) -> usize {
+    (fingerprint >> (64 - SEGMENT_BITS)) as usize
+}
 
 impl Generation {
     #[inline]
-    fn may_hold(&self, bits: &Bits) -> bool {
-        self.word(bits) & bits.mask == bits.mask
+    fn segment(&self, fingerprint: u64) -> &Segment {
+        &self.segments[segment_of(fingerprint)]
     }
 
+    /// Adds an id counted at a second of this generation.
     #[inline]
-    fn word(&self, bits: &Bits) -> u64 {
-        // Filter lengths are powers of two; an empty one has no word, so nothing.
-        self.filter.get(bits.word as usize & self.filter.len().wrapping_sub(1)).copied().unwrap_or(0)
-    }
-
-    /// The seconds, within this generation, at which the id was counted.
-    fn seconds_of(&self, fingerprint: u64, packing: Packing) -> impl Iterator<Item = i64> + '_ {
-        let bucket = &self.buckets[bucket_of(fingerprint)]; // there are buckets where the filter may hold it
-        let wanted = packing.fingerprint(packing.pack(fingerprint, 0));
-        bucket
-            .iter()
-            .filter(move |word| packing.fingerprint(**word) == wanted)
-            .map(move |word| packing.second(*word))
-    }
-
-    #[inline]
-    fn insert(&mut self, fingerprint: u64, bits: &Bits, packed: u64, packing: Packing) {
-        if self.len >= self.room {
-            self.grow(packing);
-        }
-        let word = bits.word as usize & (self.filter.len() - 1);
-        self.filter[word] |= bits.mask;
-        let bucket = &mut self.buckets[bucket_of(fingerprint)];
-        if bucket.len() == bucket.capacity() {
-            grow_bucket(bucket);
-        }
-        bucket.push(packed);
+    fn insert(&mut self, fingerprint: u64, second: i64, packing: Packing) {
+        let packed = packing.pack(fingerprint, second - self.start_s);
+        self.segments[segment_of(fingerprint)].insert(packed, packing);
         self.len += 1;
     }
 
-    #[cold]
-    fn grow(&mut self, packing: Packing) {
-        self.buckets.resize_with(1 << BUCKET_BITS, Vec::new);
-        let words = (self.filter.len() * 2).clamp(FILTER_MIN, FILTER_MAX);
-        self.room = if words == FILTER_MAX { usize::MAX } else { words * 6 };
-        self.filter.clear();
-        self.filter.resize(words, 0);
-        for word in self.buckets.iter().flatten() {
-            let bits = Bits::of(packing.fingerprint(*word));
-            self.filter[bits.word as usize & (words - 1)] |= bits.mask;
-        }
-    }
-
     fn clear(&mut self) {
-        self.filter.fill(0);
-        self.buckets.iter_mut().for_each(Vec::clear);
+        self.segments.iter_mut().for_each(Segment::clear);
         self.len = 0;
     }
 }
 
-/// By a quarter, not twofold: these are most of the memory.
-#[cold]
-fn grow_bucket(bucket: &mut Vec<u64>) {
-    bucket.reserve_exact((bucket.len() / 4).max(4));
+/// Packed ids, in the order they came, then zeros.
+type Line = [u64; 8];
+
+/// A part of a generation: a hash table of lines. An id is in its home line, or where that is full in one after it.
+#[derive(Debug, Default)]
+struct Segment {
+    lines: Vec<Line>,
+    len: usize,
+    /// How many ids it is good for: four fifths of its words.
+    room: usize,
 }
 
-#[inline]
-fn bucket_of(fingerprint: u64) -> usize {
-    (fingerprint >> (64 - BUCKET_BITS)) as usize
+impl Segment {
+    /// The line an id is looked for first; told by bits of the fingerprint that every packing keeps.
+    #[inline]
+    fn home(&self, fingerprint: u64) -> usize {
+        ((((fingerprint >> 10) & 0xffff_ffff) * self.lines.len() as u64) >> 32) as usize
+    }
+
+    #[inline]
+    fn touch(&self, fingerprint: u64) -> u64 {
+        self.lines.get(self.home(fingerprint)).map_or(0, |line| line[0])
+    }
+
+    /// The lines an id may be in, the first being its home: all up to the first that is not full.
+    #[inline]
+    fn lines_of(&self, fingerprint: u64) -> impl Iterator<Item = &Line> + '_ {
+        let (before, after) = self.lines.split_at(self.home(fingerprint));
+        let mut ended = false;
+        after.iter().chain(before).take_while(move |line| !std::mem::replace(&mut ended, line[7] == 0))
+    }
+
+    /// Whether it may hold the id: no means no.
+    #[inline]
+    fn may_hold(&self, fingerprint: u64, packing: Packing) -> bool {
+        let wanted = packing.kept(fingerprint);
+        let holds =
+            |line: &Line| line.iter().fold(false, |any, word| any | (packing.fingerprint(*word) == wanted));
+        match self.lines.get(self.home(fingerprint)) {
+            Some(line) => holds(line) || line[7] != 0 && self.lines_of(fingerprint).skip(1).any(holds),
+            None => false,
+        }
+    }
+
+    /// The seconds, within its generation, at which the id was counted.
+    fn seconds_of(&self, fingerprint: u64, packing: Packing) -> impl Iterator<Item = i64> + '_ {
+        let wanted = packing.kept(fingerprint);
+        let words = self.lines_of(fingerprint).flatten().filter(|word| **word != 0);
+        words.filter(move |word| packing.fingerprint(**word) == wanted).map(move |word| packing.second(*word))
+    }
+
+    #[inline]
+    fn insert(&mut self, packed: u64, packing: Packing) {
+        if self.len >= self.room {
+            self.grow(packing);
+        }
+        self.len += 1;
+        self.put(packed, packing);
+    }
+
+    /// Puts an id where it belongs; there must be room.
+    #[inline]
+    fn put(&mut self, packed: u64, packing: Packing) {
+        let mut at = self.home(packing.fingerprint(packed));
+        while self.lines[at][7] != 0 {
+            at += 1;
+            if at == self.lines.len() {
+                at = 0;
+            }
+        }
+        let line = &mut self.lines[at];
+        let used = line.iter().filter(|word| **word != 0).count();
+        line[used % line.len()] = packed;
+    }
+
+    /// Not twofold, as these are most of the memory: by a half at first, then by a quarter.
+    #[cold]
+    fn grow(&mut self, packing: Packing) {
+        let share = if self.lines.len() < 64 { 2 } else { 4 };
+        let lines = self.lines.len() + (self.lines.len() / share).max(4);
+        let old = std::mem::replace(&mut self.lines, vec![[0; 8]; lines]);
+        self.room = lines * 8 * 4 / 5;
+        for word in old.into_iter().flatten().filter(|word| *word != 0) {
+            self.put(word, packing);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.lines.fill([0; 8]);
+        self.len = 0;
+    }
 }
 
 #[cfg(test)]
@@ -299,6 +330,17 @@ mod tests {
         assert!(dedup.generations.len() <= 2);
         dedup.expire_before(later);
         assert_eq!(dedup.len(), 1);
+    }
+
+    #[test]
+    fn ids_that_crowd_into_one_line_are_all_found_again() {
+        let mut dedup = Dedup::new(600 * S);
+        let start = 1_755_720_600 * S;
+        // They differ in bits that choose neither the segment nor the line, and the first is all zeros.
+        let ids = || (0..200_u64).map(|id| id & 1 | (id >> 1) << 42);
+        assert!(ids().all(|id| !dedup.is_repeat(id, start)));
+        assert!(ids().all(|id| dedup.is_repeat(id, start + 200 * S)));
+        assert!(!dedup.is_repeat(1 << 9, start));
     }
 
     proptest! {

@@ -124,16 +124,16 @@ impl Task {
             if block.is_empty() {
                 return;
             }
-            for (record, prepared) in block.drain(..) {
+            for (record, prepared) in &block {
                 if record.offset >= self.inputs[input].attention_at {
                     self.attend(input, record.offset, now, out);
                 }
                 if record.offset < self.inputs[input].replay_until {
-                    self.record(input, &record, prepared.as_ref(), None);
+                    self.record(input, record, prepared.as_ref(), None);
                 } else {
                     self.totals.consumed += 1;
                     self.fresh.add(record.timestamp_ms);
-                    self.record(input, &record, prepared.as_ref(), Some(out));
+                    self.record(input, record, prepared.as_ref(), Some(out));
                 }
                 if self.inputs[input].clock.is_turn() {
                     self.turn(input, out);
@@ -195,6 +195,7 @@ impl Task {
     ) {
         let Self { inputs, state, .. } = self;
         let Input { decoder, dedup, .. } = &mut inputs[at];
+        block.clear();
         block.extend(records.map(|record| {
             let plain = record.value.and_then(|value| decoder.decode_plain(value));
             (record, plain.as_ref().map(Prepared::plain))

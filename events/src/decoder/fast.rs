@@ -12,7 +12,7 @@ pub use found::PlainEvent;
 
 use self::found::{Found, bit};
 use self::layout::Layout;
-use self::scan::{Quotes, blank, decimal, seconds_with_micros};
+use self::scan::{Quotes, blank, decimal, seconds_with_micros, short_decimal};
 use super::check::{TypeName, settle};
 use crate::names::{Field, Names};
 use crate::{EventType, moment};
@@ -115,7 +115,10 @@ pub(super) fn decode<'d, 'a>(
             found.mark(Field::Time);
             at = end;
         } else if bytes.get(at)?.is_ascii_digit() {
-            let (number, end) = decimal(bytes, at)?;
+            let (number, end) = match short_decimal(bytes, at) {
+                Some(short) => short,
+                None => decimal(bytes, at)?,
+            };
             match field {
                 Field::UserId if number.is_integer() => found.set_text(field, bit, at, end),
                 Field::Time => found.time = number.time()?,

@@ -1,10 +1,11 @@
-use super::{BUCKET_BITS, Bits, Dedup, Packing};
+use super::{Dedup, Line, Packing, SEGMENT_BITS};
 use crate::snapshot::codec::{Reader, Writer};
 
 /// The ids as they were.
 #[derive(Debug)]
 pub(crate) struct FrozenDedup {
-    generations: Vec<(i64, Vec<Vec<u64>>)>,
+    /// The first second of each, and its segments' lines.
+    generations: Vec<(i64, Vec<Vec<Line>>)>,
     packing: Packing,
     /// Ids counted before this second answer no question any more.
     floor_s: i64,
@@ -13,7 +14,9 @@ pub(crate) struct FrozenDedup {
 impl Dedup {
     /// Copies the ids; none earlier than `time` will be asked about any more.
     pub(crate) fn freeze(&self, time: i64) -> FrozenDedup {
-        let generations = self.generations.iter().map(|of| (of.start_s, of.buckets.clone()));
+        let lines =
+            |of: &super::Generation| of.segments.iter().map(|segment| segment.lines.clone()).collect();
+        let generations = self.generations.iter().map(|of| (of.start_s, lines(of)));
         let floor_s = time.div_euclid(1_000_000).saturating_sub(self.window_s);
         FrozenDedup { generations: generations.collect(), packing: self.packing, floor_s }
     }
@@ -29,9 +32,7 @@ impl Dedup {
             if second.unsigned_abs() > u64::MAX / 4_000_000 {
                 return None;
             }
-            let generation = self.generation(second);
-            let packed = packing.pack(fingerprint, (second - generation.start_s) as u64);
-            generation.insert(fingerprint, &Bits::of(fingerprint), packed, packing);
+            self.generation(second).insert(fingerprint, second, packing);
         }
         Some(())
     }
@@ -41,11 +42,11 @@ impl FrozenDedup {
     /// Writes the ids that can still be asked about, by second and fingerprint.
     pub(crate) fn save(&self, writer: &mut Writer) {
         let mut ids: Vec<(i64, u64)> = Vec::new();
-        for (start_s, buckets) in &self.generations {
-            for (bucket, words) in (0..).zip(buckets) {
+        for (start_s, segments) in &self.generations {
+            for (segment, lines) in (0..).zip(segments) {
+                let words = lines.iter().flatten().filter(|word| **word != 0);
                 let ids_of = words
-                    .iter()
-                    .map(|word| (start_s + self.packing.second(*word), self.packing.unpack(*word, bucket)));
+                    .map(|word| (start_s + self.packing.second(*word), self.packing.unpack(*word, segment)));
                 ids.extend(ids_of.filter(|(second, _)| *second >= self.floor_s));
             }
         }
@@ -61,8 +62,8 @@ impl FrozenDedup {
 }
 
 impl Packing {
-    /// The fingerprint of a word in this bucket; bits that are not kept are zero.
-    fn unpack(self, word: u64, bucket: u64) -> u64 {
-        bucket << (64 - BUCKET_BITS) | self.fingerprint(word)
+    /// The fingerprint of a word in this segment; bits that are not kept are zero.
+    fn unpack(self, word: u64, segment: u64) -> u64 {
+        segment << (64 - SEGMENT_BITS) | self.fingerprint(word)
     }
 }

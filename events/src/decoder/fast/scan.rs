@@ -22,8 +22,10 @@ pub(super) struct Quotes {
 
 /// What was seen in a record, lane by lane.
 struct Seen {
-    /// Escapes, and what JSON forbids in a string.
-    odd: u8x16,
+    /// The least byte: below 0x20 JSON forbids it in a string.
+    least: u8x16,
+    /// Zero where there was a backslash.
+    unlike_backslash: u8x16,
     /// Bytes above 0x7f in their highest bit.
     high: u8x16,
 }
@@ -40,7 +42,8 @@ impl Quotes {
         if self.words.len() <= blocks.len() {
             self.words.resize(blocks.len() + 1, 0);
         }
-        let mut seen = Seen { odd: u8x16::splat(0), high: u8x16::splat(0) };
+        let full = u8x16::splat(u8::MAX);
+        let mut seen = Seen { least: full, unlike_backslash: full, high: u8x16::splat(0) };
         for (word, block) in self.words.iter_mut().zip(blocks) {
             *word = quotes_of_block(block, &mut seen);
         }
@@ -55,7 +58,9 @@ impl Quotes {
             };
         }
         self.ascii = seen.high.move_mask() == 0;
-        (seen.odd.move_mask() == 0).then_some(())
+        let forbidden = seen.least.cmp_eq(seen.least.min(u8x16::splat(0x1f)));
+        let odd = forbidden | seen.unlike_backslash.cmp_eq(u8x16::splat(0));
+        (odd.move_mask() == 0).then_some(())
     }
 
     /// Whether the record is all ASCII.
@@ -85,8 +90,8 @@ fn quotes_of_block(block: &[u8; 64], seen: &mut Seen) -> u64 {
         let lanes = u8x16::new(*lanes);
         let mask = lanes.cmp_eq(u8x16::splat(b'"')).move_mask();
         quotes |= u64::from(mask as u32) << (16 * at);
-        let odd = lanes.cmp_eq(u8x16::splat(b'\\')) | lanes.cmp_eq(lanes.min(u8x16::splat(0x1f)));
-        seen.odd |= odd;
+        seen.least = seen.least.min(lanes);
+        seen.unlike_backslash = seen.unlike_backslash.min(lanes ^ u8x16::splat(b'\\'));
         seen.high |= lanes;
     }
     quotes
@@ -130,6 +135,27 @@ pub(super) fn seconds_with_micros(bytes: &[u8], at: usize) -> Option<(Timestamp,
     }
     let micros = joined(high) * 100_000_000 + joined(low);
     Some((in_range(micros as i64)?, at + LENGTH))
+}
+
+/// A number of at most seven characters in all, as most are, and the position after it; `None` if it is any other.
+#[inline(always)]
+pub(super) fn short_decimal(bytes: &[u8], at: usize) -> Option<(Decimal, usize)> {
+    let word = word(bytes, at);
+    let (integer, digits) = eight_digits(word);
+    if digits == 0 || digits == 8 || digits > 1 && word as u8 == b'0' {
+        return None;
+    }
+    let rest = word >> (8 * digits);
+    if rest as u8 != b'.' {
+        return Some((Decimal { integer, fraction: 0, fraction_digits: 0, digits }, at + digits));
+    }
+    let (fraction, fraction_digits) = eight_digits(rest >> 8);
+    let length = digits + 1 + fraction_digits;
+    let whole = fraction_digits > 0 && length < 8;
+    whole.then_some((
+        Decimal { integer, fraction, fraction_digits, digits: digits + fraction_digits },
+        at + length,
+    ))
 }
 
 /// The number that begins at `at` and the position after it.
