@@ -3,6 +3,7 @@
 mod model;
 mod random;
 mod snapshots;
+mod two_inputs;
 mod world;
 
 use std::collections::BTreeMap;
