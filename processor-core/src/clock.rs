@@ -163,6 +163,16 @@ impl InputClock {
         self.idle_since.is_some()
     }
 
+    /// Wall clock since when the input is idle.
+    pub(crate) fn idle_since(&self) -> Option<i64> {
+        self.idle_since.map(|(_, since)| since)
+    }
+
+    /// Wall clock of the last record, or of the last tick before everything had been read.
+    pub(crate) fn last_activity(&self) -> i64 {
+        self.last_activity
+    }
+
     /// The greatest event time, or where the watermark implies one.
     pub(crate) fn present(&self) -> i64 {
         self.greatest.max(self.watermark)

@@ -19,6 +19,14 @@ pub enum Delivery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EpochId(u64);
 
+impl EpochId {
+    /// 0 is the first since the start of the process.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// What an epoch carries: outputs and offsets, by task.
 pub trait EpochPayload {
     /// Drops what belongs to a task that was given away: its next owner repeats it.
@@ -57,6 +65,17 @@ struct TaskEpoch<P> {
     id: EpochId,
     payload: P,
     stage: Stage,
+}
+
+/// How far a task epoch in flight has come, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EpochStage {
+    /// Nothing is added to it any more.
+    Sealed,
+    /// Its outputs, and exactly once its offsets, are on their way to Kafka.
+    Publishing,
+    /// They are there; the merges have not dealt with its partials.
+    Published,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -148,6 +167,24 @@ impl<P: EpochPayload> TaskEpochs<P> {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.epochs.len()
+    }
+
+    /// The number of the epoch that records go to now.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.next
+    }
+
+    /// The first epoch in flight: what holds back all that follow.
+    #[must_use]
+    pub fn oldest(&self) -> Option<(EpochId, EpochStage, &P)> {
+        let TaskEpoch { id, payload, stage } = self.epochs.front()?;
+        let stage = match stage {
+            Stage::Sealed => EpochStage::Sealed,
+            Stage::Publishing => EpochStage::Publishing,
+            Stage::Published(_) => EpochStage::Published,
+        };
+        Some((*id, stage, payload))
     }
 
     /// Epochs that are not published yet.
@@ -260,6 +297,21 @@ mod tests {
         assert_eq!(epochs.in_flight(), 2, "its partials are not merged yet");
         epochs.merged(0, 11);
         assert_eq!((epochs.next(), epochs.in_flight()), (None, 1));
+    }
+
+    #[test]
+    fn the_oldest_epoch_tells_what_the_others_wait_for() {
+        let mut epochs = TaskEpochs::new(Delivery::ExactlyOnce);
+        assert_eq!((epochs.oldest(), epochs.open()), (None, 0));
+        let (first, _) = (epochs.seal(offsets(1)), epochs.seal(offsets(2)));
+        assert_eq!((epochs.oldest(), epochs.open()), (Some((first, EpochStage::Sealed, &offsets(1))), 2));
+        epochs.next();
+        assert_eq!(epochs.oldest().map(|(_, stage, _)| stage), Some(EpochStage::Publishing));
+        epochs.published(first, BTreeMap::from([(0, 10)]));
+        assert_eq!(epochs.oldest().map(|(_, stage, _)| stage), Some(EpochStage::Published));
+        epochs.merged(0, 11);
+        epochs.next();
+        assert_eq!(epochs.oldest().map(|(id, ..)| id.number()), Some(1));
     }
 
     #[test]

@@ -33,14 +33,15 @@ mod wire;
 
 pub use checkpoint::{Checkpoint, MergeCheckpoint};
 pub use clock::ReplayPoint;
-pub use epochs::{Delivery, EpochId, EpochPayload, MergeEpochs, TaskEpochs, TaskStep};
+pub use epochs::{Delivery, EpochId, EpochPayload, EpochStage, MergeEpochs, TaskEpochs, TaskStep};
 pub use jumps::Jump;
-pub use merge::{Merge, MergeOutputs, MergeReport};
+pub use merge::{Merge, MergeOutputs, MergeReport, MergeTask, OpenWindow};
 pub use options::{InputOptions, Options, OptionsError};
 pub use point::{FieldValue, Point, Resolution};
 pub use sketch::Sketch;
 pub use snapshot::{SnapshotError, TaskSnapshot, snapshot_offsets};
 pub use task::{
-    DeadLetter, LateRecord, PartialRecord, Record, Task, TaskIdentity, TaskOutputs, TaskReport, TaskTotals,
+    DeadLetter, InputReport, LateRecord, PartialRecord, Record, Task, TaskIdentity, TaskOutputs, TaskReport,
+    TaskTotals,
 };
 pub use wire::{Freshness, WireError};

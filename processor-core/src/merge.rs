@@ -8,7 +8,7 @@ use events::Timestamp;
 use crate::analytics::{Partial, PointMaker};
 use crate::checkpoint::MergeCheckpoint;
 use crate::clock::NOT_BEGUN;
-use crate::options::{HOUR, MINUTE, Options};
+use crate::options::Options;
 use crate::point::{Point, Resolution};
 use crate::wire::{Body, Freshness, Message, Position, WireError};
 
@@ -50,6 +50,8 @@ struct Held {
 struct TaskProgress {
     watermark: i64,
     idle: bool,
+    /// Offset of the message that said so.
+    said_at: i64,
 }
 
 /// What the merge wants written.
@@ -74,6 +76,30 @@ pub struct MergeReport {
     pub watermark: Option<Timestamp>,
     /// Partials of windows that were closed, or older than the one held: repetitions after a restart.
     pub repeated: u64,
+}
+
+/// How far a task is, as the merge knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MergeTask {
+    /// The task's partition number.
+    pub task: u32,
+    /// `None`: it has no event yet.
+    pub watermark: Option<Timestamp>,
+    /// Whether it said that all its inputs are silent.
+    pub idle: bool,
+    /// Offset of its last progress message: another one when it was heard again.
+    pub said_at: i64,
+}
+
+/// A window that can still change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpenWindow {
+    /// The watermark that every task has to reach: the end and the allowed lateness after it.
+    pub closes_at: Timestamp,
+    /// Inclusive.
+    pub start: Timestamp,
+    /// Exclusive.
+    pub end: Timestamp,
 }
 
 impl Merge {
@@ -122,10 +148,12 @@ impl Merge {
             }
             Body::Progress(progress) => {
                 self.expected = self.expected.max(progress.tasks);
-                let task = self
-                    .tasks
-                    .entry(message.task)
-                    .or_insert(TaskProgress { watermark: NOT_BEGUN, idle: progress.idle });
+                let task = self.tasks.entry(message.task).or_insert(TaskProgress {
+                    watermark: NOT_BEGUN,
+                    idle: progress.idle,
+                    said_at: offset,
+                });
+                task.said_at = offset;
                 task.watermark = task.watermark.max(progress.watermark);
                 task.idle = progress.idle;
                 if !replayed && progress.fresh.records > 0 {
@@ -228,6 +256,33 @@ impl Merge {
         }
     }
 
+    /// How far each task is that has reported, in their order.
+    pub fn tasks(&self) -> impl Iterator<Item = MergeTask> {
+        self.tasks.iter().map(|(task, progress)| MergeTask {
+            task: *task,
+            watermark: (progress.watermark != NOT_BEGUN).then(|| Timestamp::from_micros(progress.watermark)),
+            idle: progress.idle,
+            said_at: progress.said_at,
+        })
+    }
+
+    /// Tasks that have not reported, in their order; empty while it is not known how many there are.
+    pub fn unheard(&self) -> impl Iterator<Item = u32> {
+        (0..self.expected).filter(|task| !self.tasks.contains_key(task))
+    }
+
+    /// The windows that can still change, by start.
+    pub fn open_windows(&self) -> impl Iterator<Item = OpenWindow> {
+        self.windows.keys().map(|(start, resolution)| {
+            let end = start + self.options.size_of(*resolution);
+            OpenWindow {
+                closes_at: Timestamp::from_micros(end + self.options.allowed_lateness),
+                start: Timestamp::from_micros(*start),
+                end: Timestamp::from_micros(end),
+            }
+        })
+    }
+
     fn all_reported(&self) -> bool {
         self.expected > 0 && self.tasks.len() >= self.expected as usize
     }
@@ -245,10 +300,5 @@ impl Merge {
 }
 
 fn is_closed(options: &Options, resolution: Resolution, start: i64, watermark: i64) -> bool {
-    let size = match resolution {
-        Resolution::Raw => options.window_size,
-        Resolution::Minute => MINUTE,
-        Resolution::Hour => HOUR,
-    };
-    start + size + options.allowed_lateness <= watermark
+    start + options.size_of(resolution) + options.allowed_lateness <= watermark
 }

@@ -20,7 +20,8 @@ use crate::reorder::KeyedEvent;
 use crate::wire::{Body, Freshness, Message, Position, Progress, merge_partition};
 
 pub use interface::{
-    DeadLetter, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs, TaskReport, TaskTotals,
+    DeadLetter, InputReport, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs, TaskReport,
+    TaskTotals,
 };
 pub(crate) use snapshot::FrozenTask;
 use state::{Counted, State};
@@ -402,6 +403,18 @@ impl Task {
                 + checkouts.bytes()
                 + reorder.len() * size_of::<KeyedEvent>(),
         }
+    }
+
+    /// Each input's part in it, in the order of `options.inputs`.
+    pub fn inputs(&self) -> impl Iterator<Item = InputReport> {
+        self.inputs.iter().map(|input| InputReport {
+            watermark: (input.clock.watermark != NOT_BEGUN)
+                .then(|| Timestamp::from_micros(input.clock.watermark)),
+            active_at: Timestamp::from_micros(input.clock.last_activity()),
+            idle_since: input.clock.idle_since().map(Timestamp::from_micros),
+            next_offset: input.next_offset,
+            replay_until: (input.replay_until != i64::MIN).then_some(input.replay_until),
+        })
     }
 
     fn position(&self) -> Position {

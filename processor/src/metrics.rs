@@ -1,7 +1,8 @@
 //! `/metrics`: the runtime's status as OpenMetrics text.
 //!
 //! Values are read from the [`StatusBoard`] when scraped, so counting costs the hot path nothing. Names are
-//! `<component>_<noun>_<unit>`; counters end in `_total`; the only labels are a partition and a reason.
+//! `<component>_<noun>_<unit>`; counters end in `_total`; the only labels are a partition, a
+//! reason, an outcome and a purpose.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::status::{MergeStatus, PipelineStatus, StatusBoard, TaskStatus};
+use crate::status::{MergeStatus, PipelineStatus, StatusBoard, TRANSACTION_BUCKETS_S, TaskStatus, Why};
 
 /// The media type of [`Metrics::encode`]'s answer.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -48,9 +49,12 @@ impl Collector for StatusCollector {
         scrape.build(&status)?;
         scrape.records(&status)?;
         scrape.epochs(&status)?;
+        scrape.transactions(&status)?;
         scrape.tasks(&status.tasks)?;
         scrape.merges(&status.merges)?;
+        scrape.open_windows(&status.merges)?;
         scrape.sink(&status)?;
+        scrape.memory(&status)?;
         scrape.process(&status)
     }
 }
@@ -98,17 +102,53 @@ impl Scrape<'_> {
         self.counter("processor_epochs_sealed", "Epochs sealed", status.epochs)?;
         let in_flight = status.epochs_in_flight as f64;
         self.gauge("processor_epochs_in_flight", "Epochs sealed and not yet committed", in_flight)?;
-        if let Some(age_ms) = status.commit_age_ms {
-            self.gauge(
-                "processor_commit_age_seconds",
-                "Time since offsets were committed",
-                seconds(age_ms as f64),
-            )?;
-        }
         let help = "Broker timestamp to confirmed in the sink, recent median";
         self.gauge("processor_freshness_p50_seconds", help, seconds(status.freshness_p50_ms))?;
         let help = "Broker timestamp to confirmed in the sink, recent 99th percentile";
         self.gauge("processor_freshness_p99_seconds", help, seconds(status.freshness_p99_ms))
+    }
+
+    fn transactions(&mut self, status: &PipelineStatus) -> fmt::Result {
+        let of = &status.transactions;
+        let help = "Kafka transactions by how they ended; aborted ones are tried again";
+        let mut metric =
+            self.0.encode_descriptor("processor_transactions", help, None, MetricType::Counter)?;
+        for (outcome, count) in [("committed", of.committed), ("aborted", of.aborted)] {
+            metric
+                .encode_family(&[("outcome", outcome)])?
+                .encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
+        }
+        let help = "From the beginning of a transaction to its commit";
+        let mut metric =
+            self.0.encode_descriptor("processor_transaction_seconds", help, None, MetricType::Histogram)?;
+        let buckets: Vec<(f64, u64)> = TRANSACTION_BUCKETS_S.into_iter().zip(of.buckets).collect();
+        metric.encode_histogram::<NoLabelSet>(of.seconds, of.committed, &buckets, None)?;
+        let help = "For how long the group's last answer still allows to write to InfluxDB";
+        self.gauge("processor_membership_lease_seconds", help, seconds(status.lease_left_ms as f64))
+    }
+
+    fn memory(&mut self, status: &PipelineStatus) -> fmt::Result {
+        let of = &status.memory;
+        self.gauge("processor_memory_budget_bytes", "memory.budget", of.budget as f64)?;
+        let help = "Memory by what it is used for; process_resident_memory_bytes has the whole";
+        let mut metric =
+            self.0.encode_descriptor("processor_memory_used_bytes", help, None, MetricType::Gauge)?;
+        for (purpose, bytes) in
+            [("prefetch", of.prefetch), ("state", of.state), ("sink_queue", of.sink_queue)]
+        {
+            metric.encode_family(&[("purpose", purpose)])?.encode_gauge(&(bytes as f64))?;
+        }
+        Ok(())
+    }
+
+    fn open_windows(&mut self, merges: &[MergeStatus]) -> fmt::Result {
+        let help = "Merged windows that can still change, by what they wait for";
+        let mut metric = self.0.encode_descriptor("processor_open_windows", help, None, MetricType::Gauge)?;
+        for reason in Why::REASONS {
+            let count: u64 = merges.iter().filter_map(|merge| merge.open_by_reason.get(reason)).sum();
+            metric.encode_family(&[("reason", reason)])?.encode_gauge(&(count as f64))?;
+        }
+        Ok(())
     }
 
     fn tasks(&mut self, tasks: &[TaskStatus]) -> fmt::Result {
@@ -118,6 +158,16 @@ impl Scrape<'_> {
         self.per_task("processor_task_watermark_timestamp_seconds", help, tasks, |task| {
             task.watermark_ms.map(|ms| seconds(ms as f64))
         })?;
+        let help = "By how much the watermark is behind the wall clock; absent before the first event";
+        self.per_task("processor_watermark_lag_seconds", help, tasks, |task| {
+            task.watermark_lag_ms.map(|ms| seconds(ms as f64))
+        })?;
+        let help = "Time since offsets of the partition were committed; absent before that";
+        self.per_task("processor_commit_age_seconds", help, tasks, |task| {
+            task.commit_age_ms.map(|ms| seconds(ms as f64))
+        })?;
+        let help = "Moves of the watermark by the wall clock that a replay repeats";
+        self.per_task("processor_task_watermark_jumps", help, tasks, |task| Some(task.jumps as f64))?;
         let help = "Windows that can still change";
         self.per_task("processor_task_open_windows", help, tasks, |task| Some(task.open_windows as f64))?;
         let help = "Users with state";
@@ -125,7 +175,7 @@ impl Scrape<'_> {
         let help = "Estimated bytes of state";
         self.per_task("processor_task_state_bytes", help, tasks, |task| Some(task.state_bytes as f64))?;
         let help = "Records still to replay before new ones are read";
-        self.per_task("processor_task_replay_records", help, tasks, |task| Some(task.replay_left as f64))
+        self.per_task("processor_replay_left_records", help, tasks, |task| Some(task.replay_left as f64))
     }
 
     fn merges(&mut self, merges: &[MergeStatus]) -> fmt::Result {
@@ -241,6 +291,20 @@ mod tests {
                 ..TaskStatus::default()
             });
             status.tasks.push(TaskStatus { partition: 4, ..TaskStatus::default() });
+            status.tasks[0].commit_age_ms = Some(250);
+            status.tasks[0].watermark_lag_ms = Some(5_500);
+            status.tasks[0].replay_left = 12;
+            for (partition, reason) in [(0, "quiet"), (1, "quiet"), (2, "sink")] {
+                let open_by_reason = [(reason, 2)].into();
+                status.merges.push(MergeStatus { partition, open_by_reason, ..MergeStatus::default() });
+            }
+            status.transactions.committed = 3;
+            status.transactions.aborted = 2;
+            status.transactions.seconds = 1.5;
+            status.transactions.buckets[0] = 1;
+            status.transactions.buckets[2] = 2;
+            status.memory.budget = 512;
+            status.memory.sink_queue = 7;
         });
         let text = Metrics::new(board).encode();
         for line in [
@@ -249,11 +313,27 @@ mod tests {
             "processor_records_uncounted_total{reason=\"not_json\"} 1",
             "processor_task_lag_records{partition=\"3\"} 42.0",
             "processor_task_watermark_timestamp_seconds{partition=\"3\"} 1755720654.483",
+            "processor_commit_age_seconds{partition=\"3\"} 0.25",
+            "processor_watermark_lag_seconds{partition=\"3\"} 5.5",
+            "processor_replay_left_records{partition=\"3\"} 12.0",
+            "processor_open_windows{reason=\"quiet\"} 4.0",
+            "processor_open_windows{reason=\"sink\"} 2.0",
+            "processor_open_windows{reason=\"stuck\"} 0.0",
+            "processor_transactions_total{outcome=\"committed\"} 3",
+            "processor_transactions_total{outcome=\"aborted\"} 2",
+            "processor_transaction_seconds_sum 1.5",
+            "processor_transaction_seconds_count 3",
+            "processor_transaction_seconds_bucket{le=\"0.005\"} 1",
+            "processor_transaction_seconds_bucket{le=\"0.025\"} 3",
+            "processor_transaction_seconds_bucket{le=\"+Inf\"} 3",
+            "processor_memory_budget_bytes 512.0",
+            "processor_memory_used_bytes{purpose=\"sink_queue\"} 7.0",
             "process_cpu_seconds_total 1.5",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("processor_task_watermark_timestamp_seconds{partition=\"4\"}"));
+        assert!(!text.contains("processor_commit_age_seconds{partition=\"4\"}"), "nothing was committed");
     }
 }

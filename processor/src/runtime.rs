@@ -7,6 +7,7 @@
 
 mod assign;
 mod incidents;
+mod ledger;
 mod process;
 mod publisher;
 mod report;
@@ -14,6 +15,7 @@ mod shared;
 mod sinks;
 mod stage1;
 mod stage2;
+mod watch;
 mod worker;
 
 use std::net::SocketAddr;
@@ -164,7 +166,7 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
             group_instance_id: settings.kafka.instance_id.clone(),
             // Each worker has a queue for records and one for partials.
             workers: 2 * workers,
-            prefetch_bytes: ConsumerSettings::PREFETCH_BYTES.min(settings.memory.budget as usize / 8),
+            prefetch_bytes: prefetch_bytes(settings),
         },
         &topics,
         Arc::clone(&handler) as Arc<dyn crate::kafka::Assignments>,
@@ -204,6 +206,11 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         seconds: started.elapsed().as_secs_f64(),
         cpu_seconds: status.cpu_seconds,
     })
+}
+
+/// The most that is fetched ahead.
+fn prefetch_bytes(settings: &Settings) -> usize {
+    ConsumerSettings::PREFETCH_BYTES.min(settings.memory.budget as usize / 8)
 }
 
 /// A transactional producer per worker where delivery is exactly once, ready to begin. `None` when asked to stop.

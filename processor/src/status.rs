@@ -1,11 +1,15 @@
 //! What the status page, `/metrics` and the `pipeline` measurement show of the runtime.
 
+mod why;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
 use serde::Serialize;
 
 use crate::sink::SinkStatus;
+pub use why::OpenWindow;
+pub(crate) use why::{HeardTask, Known, MergeFacts, Why, Window};
 
 /// How many recent problems are kept for the page.
 pub const RECENT_ERRORS_MAX: usize = 50;
@@ -68,6 +72,94 @@ pub struct TaskStatus {
     pub state_bytes: u64,
     /// Records still to replay before new ones are read.
     pub replay_left: i64,
+    /// The worker thread that has it.
+    pub worker: usize,
+    /// Wall clock since when it is in this state, milliseconds since the epoch.
+    pub since_ms: i64,
+    /// Why nothing is read, where it is paused.
+    pub paused: Option<String>,
+    /// Number of its worker's open epoch since the start of the process.
+    pub epoch: u64,
+    /// Its worker's sealed epochs that are not done with.
+    pub epochs_in_flight: u64,
+    /// How far the oldest of those is: `open` where there is none, `sealed`, `publishing`, `merging` (its partials wait
+    /// for a merge), `sink` (and that for a sink).
+    pub epoch_stage: String,
+    /// Wall clock of when that one was sealed.
+    pub epoch_since_ms: Option<i64>,
+    /// Milliseconds since offsets of this partition were committed; absent before that.
+    pub commit_age_ms: Option<i64>,
+    /// By how much the watermark is behind the wall clock, milliseconds.
+    pub watermark_lag_ms: Option<i64>,
+    /// How far the replay is, while it lasts.
+    pub replay: Option<ReplayStatus>,
+    /// Records read per second over the last seconds, replayed ones included.
+    pub records_per_s: f64,
+    /// Whether everything of the partition was read.
+    pub caught_up: bool,
+    /// Wall clock of the last record, or of when it was last behind.
+    pub active_ms: i64,
+    /// Wall clock since when it is idle.
+    pub idle_since_ms: Option<i64>,
+    /// With several inputs, the topic whose watermark is the least.
+    pub holder: Option<String>,
+    /// Records too late for their window, since the assignment.
+    pub late: u64,
+    /// Moves of the watermark by the wall clock that a replay repeats.
+    pub jumps: u64,
+    /// Such moves for which a commit had no room.
+    pub jumps_forgotten: u64,
+}
+
+/// A replay's way, in offsets summed over the inputs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ReplayStatus {
+    /// Where it began.
+    pub from: i64,
+    /// Where it is.
+    pub at: i64,
+    /// Where it ends.
+    pub to: i64,
+    /// Offsets in between.
+    pub left: i64,
+}
+
+/// Transactions since the start. All 0 where delivery is at least once.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct TransactionStatus {
+    /// Visible.
+    pub committed: u64,
+    /// Left no trace; their epochs were tried again, or given to another member.
+    pub aborted: u64,
+    /// Why, the last time.
+    pub last_abort: Option<ErrorLine>,
+    /// Median duration of the last minute's commits, milliseconds.
+    pub p50_ms: Option<f64>,
+    /// The same, 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// All durations together.
+    pub seconds: f64,
+    /// Committed ones by duration, for each of [`TRANSACTION_BUCKETS_S`].
+    pub buckets: [u64; TRANSACTION_BUCKETS_S.len()],
+}
+
+/// The greatest duration of each bucket, inclusive: an epoch is half a second, the shortest deadline a second.
+pub const TRANSACTION_BUCKETS_S: [f64; 12] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, f64::INFINITY];
+
+/// What memory is used for, bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryStatus {
+    /// `memory.budget`.
+    pub budget: u64,
+    /// Records fetched ahead of the workers.
+    pub prefetch: u64,
+    /// The most that is fetched ahead.
+    pub prefetch_max: u64,
+    /// State of the tasks, estimated.
+    pub state: u64,
+    /// Line protocol that waits for a sink.
+    pub sink_queue: u64,
 }
 
 /// One merge task: a partition of the partials topic.
@@ -85,6 +177,10 @@ pub struct MergeStatus {
     pub watermark_ms: Option<i64>,
     /// Records behind the end of the partials topic.
     pub lag: i64,
+    /// The windows that are due to close first, with what they wait for; at most three.
+    pub waiting: Vec<OpenWindow>,
+    /// Open windows by the kind of reason, few.
+    pub open_by_reason: BTreeMap<&'static str, u64>,
 }
 
 /// Everything the runtime reports.
@@ -122,6 +218,15 @@ pub struct PipelineStatus {
     pub commit_age_ms: Option<i64>,
     /// Why reading is paused.
     pub paused: Option<String>,
+    /// `exactly_once` or `at_least_once`.
+    pub delivery: &'static str,
+    /// Transactions.
+    pub transactions: TransactionStatus,
+    /// For how long the group's last answer still vouches for the membership, milliseconds; at 0 nothing is written to
+    /// InfluxDB.
+    pub lease_left_ms: i64,
+    /// For how long such an answer vouches.
+    pub lease_ms: i64,
     /// Broker timestamp to confirmed in the sink, recent, milliseconds.
     pub freshness_p50_ms: f64,
     /// The same, 99th percentile.
@@ -132,6 +237,8 @@ pub struct PipelineStatus {
     pub overflowed: u64,
     /// The sink.
     pub sink: SinkStatus,
+    /// What memory is used for.
+    pub memory: MemoryStatus,
     /// Resident memory.
     pub rss_bytes: u64,
     /// CPU time used.

@@ -23,6 +23,7 @@ pub(super) fn board() -> Board {
             Row { id: 102, title: "In time", panels: in_time() },
             Row { id: 103, title: "Nothing lost", panels: nothing_lost() },
             Row { id: 104, title: "Writing", panels: writing() },
+            Row { id: 106, title: "Epochs", panels: epochs() },
             Row { id: 105, title: "Resources", panels: resources() },
         ],
     }
@@ -213,6 +214,51 @@ fn nothing_lost() -> Vec<Panel> {
     ]
 }
 
+fn epochs() -> Vec<Panel> {
+    let pipeline = raw(&schema::PIPELINE);
+    vec![
+        Panel::new(
+            23,
+            Kind::Lines,
+            "Transactions aborted per second",
+            "ops",
+            "Kafka transactions that left no trace and were tried again. A few at a rebalance are usual; the status page \
+             has the last one's reason.",
+        )
+        .query("$tag_instance", &by_instance(pipeline.growth("transactions_aborted")))
+        .size(6, 7),
+        Panel::new(
+            24,
+            Kind::Lines,
+            "Commit age",
+            "s",
+            "Time since offsets of a partition were committed, where there is something to commit: the oldest of the \
+             instance.",
+        )
+        .query("$tag_instance", &by_instance(pipeline.max("commit_age_s")))
+        .thresholds(&[(10.0, "orange"), (60.0, "red")])
+        .size(6, 7),
+        Panel::new(
+            25,
+            Kind::Lines,
+            "Left to replay",
+            "short",
+            "Records to read again before new ones count: after a start and after partitions moved.",
+        )
+        .query("$tag_instance", &by_instance(pipeline.max("replay_left")))
+        .size(6, 7),
+        Panel::new(
+            26,
+            Kind::Lines,
+            "Transaction p99",
+            "ms",
+            "From the beginning of a transaction to its commit, 99th percentile of the last minute.",
+        )
+        .query("$tag_instance", &by_instance(pipeline.max("transaction_p99_ms")))
+        .size(6, 7),
+    ]
+}
+
 fn writing() -> Vec<Panel> {
     let pipeline = raw(&schema::PIPELINE);
     vec![
@@ -256,10 +302,13 @@ fn resources() -> Vec<Panel> {
             Kind::Lines,
             "Memory",
             "bytes",
-            "Resident memory of the process, and the estimated part that is state.",
+            "Resident memory of the process, the estimated part that is state, and `memory.budget`, which the whole is meant \
+             to stay within.",
         )
         .query("resident $tag_instance", &by_instance(pipeline.max("rss_bytes")))
         .query("state $tag_instance", &by_instance(pipeline.max("state_bytes")))
+        .query("budget $tag_instance", &by_instance(pipeline.max("memory_budget")))
+        .color("/^budget/", "red")
         .size(8, 8),
         Panel::new(19, Kind::Lines, "CPU cores", "none", "CPU seconds used per second.")
             .query("$tag_instance", &by_instance(pipeline.growth("cpu_seconds")))

@@ -82,6 +82,21 @@ pub struct TaskReport {
     pub state_bytes: usize,
 }
 
+/// One input's share of a [`TaskReport`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputReport {
+    /// Of this input alone; `None` before its first event.
+    pub watermark: Option<Timestamp>,
+    /// Wall clock of the last record, of the last tick before everything had been read, or of the assignment.
+    pub active_at: Timestamp,
+    /// Wall clock since when it is idle.
+    pub idle_since: Option<Timestamp>,
+    /// The next offset to read.
+    pub next_offset: i64,
+    /// Where the replay ends, while it lasts.
+    pub replay_until: Option<i64>,
+}
+
 /// What a task wants done. Order within a list is the order of its causes.
 #[derive(Debug, Default)]
 pub struct TaskOutputs {

@@ -41,6 +41,12 @@ pub trait Assignments: Send + Sync {
         let _ = offsets;
     }
 
+    /// What is fetched and not consumed, about every two seconds: topic, partition, and the bytes in the queue that it
+    /// was forwarded to, the other partitions' of that queue included.
+    fn prefetched(&self, partitions: &[(String, i32, u64)]) {
+        let _ = partitions;
+    }
+
     /// Something happened outside of any call; see [`KafkaProblem::is_fatal`].
     fn error(&self, problem: KafkaProblem);
 }
@@ -307,6 +313,15 @@ impl ClientContext for Context {
         if facility == "OFFSET" && text.contains("offset reset") {
             self.handler.error(KafkaProblem::OffsetReset { reason: text.to_owned() });
         }
+    }
+
+    fn stats(&self, statistics: rdkafka::Statistics) {
+        let partitions = statistics.topics.into_iter().flat_map(|(name, topic)| {
+            // -1 is librdkafka's place for what has no partition.
+            let real = topic.partitions.into_iter().filter(|(partition, _)| *partition >= 0);
+            real.map(move |(partition, of)| (name.clone(), partition, of.fetchq_size))
+        });
+        self.handler.prefetched(&partitions.collect::<Vec<_>>());
     }
 
     fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {

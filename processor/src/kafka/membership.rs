@@ -47,6 +47,12 @@ impl Membership {
         confirmed_at.map_or(Duration::ZERO, |at| (at + self.lease).saturating_duration_since(Instant::now()))
     }
 
+    /// How long an answer of the group vouches for the membership.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
     /// Whether it is time to ask the group again: half of the lease is over.
     #[must_use]
     pub fn wants_renewal(&self) -> bool {

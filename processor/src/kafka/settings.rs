@@ -97,6 +97,8 @@ impl ConsumerSettings {
             .set("isolation.level", "read_committed")
             // How a caught-up partition is known: its end offset lies past the markers of transactions.
             .set("enable.partition.eof", "true")
+            // What is fetched ahead, for the status.
+            .set("statistics.interval.ms", "2000")
             .set("session.timeout.ms", SESSION_TIMEOUT.as_millis().to_string())
             .set("queued.max.messages.kbytes", queue_kbytes.to_string());
         if let Some(id) = &self.group_instance_id {

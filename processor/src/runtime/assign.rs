@@ -216,14 +216,29 @@ impl Assignments for Coordinator {
     }
 
     fn committed(&self, offsets: &[(String, i32, i64)]) {
-        self.shared.committed_at_ms.store(now().millis(), Ordering::Release);
+        let now_ms = now().millis();
+        self.shared.committed_at_ms.store(now_ms, Ordering::Release);
         let mut reports = self.shared.reports();
         for (topic, partition, next_offset) in offsets {
             if *topic == self.shared.partials_topic {
                 self.shared.confirm_merge(*partition, *next_offset);
+            } else {
+                reports.task_committed_at.insert(*partition, now_ms);
             }
             reports.committed.insert((topic.clone(), *partition), *next_offset);
         }
+    }
+
+    fn prefetched(&self, partitions: &[(String, i32, u64)]) {
+        // Each partition tells the bytes of the whole queue that it shares with its worker's others.
+        let workers = self.workers().len();
+        let mut queues: BTreeMap<(bool, usize), u64> = BTreeMap::new();
+        for (topic, partition, bytes) in partitions {
+            let queue = (*topic == self.shared.partials_topic, *partition as usize % workers);
+            let most = queues.entry(queue).or_default();
+            *most = (*most).max(*bytes);
+        }
+        self.shared.prefetched.store(queues.values().sum(), Ordering::Relaxed);
     }
 
     fn error(&self, problem: KafkaProblem) {

@@ -22,6 +22,8 @@ pub(super) struct TaskEpoch {
     /// By task.
     pub(super) outputs: BTreeMap<i32, Arc<TaskOutputs>>,
     pub(super) commits: Vec<Commit>,
+    /// Wall clock, milliseconds.
+    pub(super) sealed_ms: i64,
 }
 
 impl EpochPayload for TaskEpoch {
@@ -162,6 +164,7 @@ fn run_transactions(
                 if !job.epoch.commits.is_empty() {
                     shared.membership.confirm(sent_at);
                 }
+                shared.transactions.committed(sent_at.elapsed());
                 shared.committed_in_transaction(&job.epoch.commits);
                 Published::Done(last_partials(&produced, &shared.partials_topic))
             }

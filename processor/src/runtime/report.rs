@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use events::Reason;
-use processor_core::{FieldValue, MergeCheckpoint, Point, Resolution, TaskTotals, schema};
+use processor_core::{Delivery, FieldValue, MergeCheckpoint, Point, Resolution, TaskTotals, schema};
 
 use super::assign::Coordinator;
 use super::process;
-use super::shared::{Shared, now};
+use super::shared::{Reports, Shared, now};
 use crate::kafka::{Consumer, KafkaProblem};
 use crate::settings::Settings;
 use crate::sink::{Ack, PointSink as _};
-use crate::status::{PipelineStatus, StatusBoard, Totals};
+use crate::status::{Known, MemoryStatus, MergeStatus, PipelineStatus, StatusBoard, TaskStatus, Totals};
 
 const STATUS_EVERY: Duration = Duration::from_millis(500);
 /// How often commits of merges elsewhere are asked for.
@@ -106,6 +106,15 @@ pub(super) fn introduce(board: &StatusBoard, settings: &Settings) {
             started_ms: now().millis(),
             source: format!("{} at {}", topics.join(", "), settings.kafka.brokers.join(", ")),
             kafka_problem: Some("connecting".to_owned()),
+            delivery: match settings.kafka.delivery {
+                Delivery::ExactlyOnce => "exactly_once",
+                Delivery::AtLeastOnce => "at_least_once",
+            },
+            memory: MemoryStatus {
+                budget: settings.memory.budget,
+                prefetch_max: super::prefetch_bytes(settings) as u64,
+                ..MemoryStatus::default()
+            },
             ..PipelineStatus::default()
         };
     });
@@ -136,20 +145,25 @@ pub(super) fn publish(shared: &Shared) {
         status.totals = totals(&reports.totals);
         status.by_reason = by_reason(&reports.totals);
         status.behind_watermark = reports.totals.behind_watermark;
-        status.tasks = reports.tasks.values().cloned().collect();
-        status.merges = reports.merges.values().cloned().collect();
+        let tasks = tasks(&reports, sink.problem.as_deref(), now_ms);
+        let known = Known {
+            now_ms,
+            idle_after_ms: shared.core.idle_after / 1_000,
+            own: &tasks,
+            sink_problem: sink.problem.as_deref(),
+        };
+        status.merges = merges(&reports, &known);
+        status.tasks = tasks.into_values().collect();
         status.epochs = shared.epochs.load(Ordering::Relaxed);
         status.epochs_in_flight = reports.in_flight.values().sum();
         status.commit_age_ms = (committed_at > 0).then(|| (now_ms - committed_at).max(0));
-        status.paused = reports.paused.values().next().map(|why| match &sink.problem {
-            Some(problem) => format!("{why}: {problem}"),
-            None => why.clone(),
-        });
-        for task in &mut status.tasks {
-            if status.paused.is_some() && task.state == "running" {
-                "paused".clone_into(&mut task.state);
-            }
-        }
+        status.paused = reports.paused.values().next().map(|(why, _)| pause(why, sink.problem.as_deref()));
+        status.transactions = shared.transactions.status();
+        status.lease_left_ms = millis(shared.membership.time_left());
+        status.lease_ms = millis(shared.membership.lease());
+        status.memory.prefetch = shared.prefetched.load(Ordering::Relaxed);
+        status.memory.state = status.tasks.iter().map(|task| task.state_bytes).sum();
+        status.memory.sink_queue = sink.bytes_waiting;
         status.freshness_p50_ms = freshness_p50_ms;
         status.freshness_p99_ms = freshness_p99_ms;
         status.routes = reports.routes;
@@ -158,6 +172,48 @@ pub(super) fn publish(shared: &Shared) {
         status.cpu_seconds = process::cpu_seconds();
         status.sink = sink;
     });
+}
+
+/// The tasks as they were told, with what else is known of them.
+fn tasks(reports: &Reports, sink_problem: Option<&str>, now_ms: i64) -> BTreeMap<i32, TaskStatus> {
+    let mut tasks = reports.tasks.clone();
+    let sink_is_waited_for = reports.merges_in_flight.values().any(|epochs| *epochs > 0);
+    for task in tasks.values_mut() {
+        let committed_at = reports.task_committed_at.get(&task.partition);
+        task.commit_age_ms = committed_at.map(|at| (now_ms - at).max(0));
+        task.watermark_lag_ms = task.watermark_ms.map(|watermark| (now_ms - watermark).max(0));
+        if sink_is_waited_for && task.epoch_stage == "merging" {
+            "sink".clone_into(&mut task.epoch_stage);
+        }
+        if let Some((why, since_ms)) = reports.paused.get(&task.worker) {
+            task.paused = Some(pause(why, sink_problem));
+            if task.state == "running" {
+                "paused".clone_into(&mut task.state);
+                task.since_ms = *since_ms;
+            }
+        }
+    }
+    tasks
+}
+
+fn merges(reports: &Reports, known: &Known<'_>) -> Vec<MergeStatus> {
+    let with_reasons = reports.merges.iter().map(|(partition, merge)| {
+        let facts = reports.merge_facts.get(partition);
+        MergeStatus {
+            waiting: facts.map(|facts| facts.explain(known)).unwrap_or_default(),
+            open_by_reason: facts.map(|facts| facts.by_reason(known)).unwrap_or_default(),
+            ..merge.clone()
+        }
+    });
+    with_reasons.collect()
+}
+
+fn pause(why: &str, sink_problem: Option<&str>) -> String {
+    sink_problem.map_or_else(|| why.to_owned(), |problem| format!("{why}: {problem}"))
+}
+
+fn millis(of: Duration) -> i64 {
+    i64::try_from(of.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn totals(of: &TaskTotals) -> Totals {
@@ -183,6 +239,11 @@ fn by_reason(of: &TaskTotals) -> BTreeMap<String, u64> {
     seen.map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
+/// How long a task's last commit is ago, where there is something to commit.
+fn uncommitted_age_ms(task: &TaskStatus) -> Option<i64> {
+    task.commit_age_ms.filter(|_| task.position > task.committed)
+}
+
 fn pipeline_point(shared: &Shared, uptime: Duration) -> Point {
     let status = shared.board.get();
     let integer = |value: u64| FieldValue::Integer(i64::try_from(value).unwrap_or(i64::MAX));
@@ -206,6 +267,14 @@ fn pipeline_point(shared: &Shared, uptime: Duration) -> Point {
         "state_bytes" => integer(status.tasks.iter().map(|task| task.state_bytes).sum()),
         "epochs" => integer(status.epochs),
         "epochs_in_flight" => integer(status.epochs_in_flight),
+        "commit_age_s" => FieldValue::Float(
+            status.tasks.iter().filter_map(uncommitted_age_ms).max().unwrap_or(0) as f64 / 1_000.0,
+        ),
+        "replay_left" => FieldValue::Integer(status.tasks.iter().map(|task| task.replay_left).sum()),
+        "transactions" => integer(status.transactions.committed),
+        "transactions_aborted" => integer(status.transactions.aborted),
+        "transaction_p99_ms" => FieldValue::Float(status.transactions.p99_ms.unwrap_or(0.0)),
+        "memory_budget" => integer(status.memory.budget),
         "points_written" => integer(status.sink.points_written),
         "points_refused" => integer(status.sink.points_refused),
         "write_retries" => integer(status.sink.retries),

@@ -9,11 +9,12 @@ use events::Timestamp;
 use processor_core::{Delivery, Freshness, Options, Point, TaskTotals};
 
 use super::RunError;
+use super::ledger::Ledger;
 use super::sinks::Sinks;
 use crate::kafka::{Commit, KafkaOutbox, Membership};
 use crate::live::Live;
 use crate::settings::Settings;
-use crate::status::{MergeStatus, StatusBoard, TaskStatus};
+use crate::status::{MergeFacts, MergeStatus, StatusBoard, TaskStatus};
 
 /// How many freshness samples are kept: at two epochs a second, ten minutes.
 const FRESHNESS_SAMPLES: usize = 1_200;
@@ -43,8 +44,9 @@ pub(super) struct Shared {
     /// Set once: workers read nothing new, write what they have, and commit it.
     pub(super) draining: AtomicBool,
     pub(super) epochs: AtomicU64,
-    /// Transactions aborted since the start.
-    pub(super) aborted: AtomicU64,
+    pub(super) transactions: Ledger,
+    /// Bytes of records that librdkafka holds for the workers.
+    pub(super) prefetched: AtomicU64,
     /// Wall clock of the last confirmed commit, milliseconds.
     pub(super) committed_at_ms: AtomicI64,
     /// The frontier of the merges, microseconds; `i64::MIN` before there is one.
@@ -72,11 +74,17 @@ pub(super) struct Reports {
     pub(super) merges: BTreeMap<i32, MergeStatus>,
     /// Epochs under way per worker, both stages.
     pub(super) in_flight: BTreeMap<usize, u64>,
-    /// Why a worker does not read.
-    pub(super) paused: BTreeMap<usize, String>,
+    /// Merge epochs under way per worker: their points wait for the sinks.
+    pub(super) merges_in_flight: BTreeMap<usize, u64>,
+    /// What is known of why windows are open.
+    pub(super) merge_facts: BTreeMap<i32, MergeFacts>,
+    /// Why a worker does not read, and since when.
+    pub(super) paused: BTreeMap<usize, (&'static str, i64)>,
     pub(super) routes: u64,
     pub(super) overflowed: BTreeMap<i32, u64>,
     pub(super) committed: BTreeMap<(String, i32), i64>,
+    /// Wall clock of a task's last commit, milliseconds.
+    pub(super) task_committed_at: BTreeMap<i32, i64>,
 }
 
 #[derive(Clone, Copy)]
@@ -106,7 +114,8 @@ impl Shared {
             instance: super::report::instance_name(settings, settings.http.listen.port()),
             draining: AtomicBool::new(false),
             epochs: AtomicU64::new(0),
-            aborted: AtomicU64::new(0),
+            transactions: Ledger::default(),
+            prefetched: AtomicU64::new(0),
             committed_at_ms: AtomicI64::new(0),
             frontier: AtomicI64::new(i64::MIN),
             reports: Mutex::default(),
@@ -152,9 +161,11 @@ impl Shared {
         if commits.is_empty() {
             return;
         }
-        self.committed_at_ms.store(now().millis(), Ordering::Release);
+        let now_ms = now().millis();
+        self.committed_at_ms.store(now_ms, Ordering::Release);
         let mut reports = self.reports();
         for commit in commits {
+            reports.task_committed_at.insert(commit.partition, now_ms);
             reports.committed.insert((commit.topic.clone(), commit.partition), commit.next_offset);
         }
     }

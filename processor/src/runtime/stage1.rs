@@ -1,5 +1,7 @@
 //! A worker's tasks and their epochs.
 
+mod status;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,8 +13,8 @@ use processor_core::{Checkpoint, Delivery, Record, Task, TaskEpochs, TaskOutputs
 use super::RunError;
 use super::publisher::{Published, Publisher, TaskEpoch};
 use super::shared::{Shared, now};
+use super::watch::Pace;
 use crate::kafka::{Commit, Consumer, PartitionEnd, Run};
-use crate::status::TaskStatus;
 
 /// Sealed epochs that no merge has dealt with. Beyond it nothing is read: at two epochs a second, 30 s of records are
 /// read ahead of a sink that does not confirm.
@@ -42,12 +44,25 @@ pub(super) struct TaskSlot {
     /// Per input, where its partition ended when everything of it had been read.
     partition_ends: Vec<Option<i64>>,
     published: TaskTotals,
+    pace: Pace,
+    /// What it was last seen doing, and since when.
+    state: (&'static str, i64),
 }
 
 impl TaskSlot {
     pub(super) fn new(partition: i32, task: Task, starts: Vec<Checkpoint>, ends: Vec<i64>) -> Self {
         let partition_ends = vec![None; starts.len()];
-        Self { partition, task, ends, ended: false, starts, partition_ends, published: TaskTotals::default() }
+        Self {
+            partition,
+            task,
+            ends,
+            ended: false,
+            starts,
+            partition_ends,
+            published: TaskTotals::default(),
+            pace: Pace::default(),
+            state: ("", 0),
+        }
     }
 
     /// Whether every record of an input's partition has been read: nothing came after its end was told, and the last
@@ -69,6 +84,8 @@ struct Aborts {
 
 /// The tasks of a worker.
 pub(super) struct Stage1 {
+    /// The worker's number.
+    at: usize,
     shared: Arc<Shared>,
     consumer: Consumer,
     publisher: Publisher,
@@ -86,8 +103,9 @@ pub(super) struct Stage1 {
 }
 
 impl Stage1 {
-    pub(super) fn new(shared: Arc<Shared>, consumer: Consumer, publisher: Publisher) -> Self {
+    pub(super) fn new(at: usize, shared: Arc<Shared>, consumer: Consumer, publisher: Publisher) -> Self {
         Self {
+            at,
             epochs: TaskEpochs::new(shared.delivery),
             shared,
             consumer,
@@ -125,6 +143,7 @@ impl Stage1 {
         for partition in partitions {
             reports.tasks.remove(partition);
             reports.overflowed.remove(partition);
+            reports.task_committed_at.remove(partition);
         }
         Ok(())
     }
@@ -155,6 +174,14 @@ impl Stage1 {
     /// Whether records may be read: not while too much waits to be published or merged.
     pub(super) fn may_read(&self) -> bool {
         self.epochs.in_flight() < EPOCHS_IN_FLIGHT_MAX && !self.membership_lost
+    }
+
+    /// Why not.
+    pub(super) fn pause(&self) -> Option<&'static str> {
+        if self.membership_lost {
+            return Some("waiting for the group to say which partitions are ours");
+        }
+        (!self.may_read()).then_some("waiting until the sink confirms what was read")
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -219,6 +246,7 @@ impl Stage1 {
             }
             self.seal();
             self.turn_epochs()?;
+            self.publish_status(); // only now: an epoch that is just sealed goes on at once
         }
         Ok(())
     }
@@ -230,6 +258,7 @@ impl Stage1 {
             slot.task.emit(now.plus_micros(3_600_000_000), self.outputs.entry(slot.partition).or_default());
         }
         self.seal();
+        self.publish_status();
     }
 
     fn tick(&mut self) {
@@ -259,6 +288,7 @@ impl Stage1 {
         }
         if ended {
             self.seal();
+            self.publish_status();
         }
     }
 
@@ -280,9 +310,8 @@ impl Stage1 {
         }
         let outputs = outputs.into_iter().filter(|(_, outputs)| !outputs.is_empty());
         let outputs = outputs.map(|(partition, outputs)| (partition, Arc::new(outputs))).collect();
-        self.epochs.seal(TaskEpoch { outputs, commits });
+        self.epochs.seal(TaskEpoch { outputs, commits, sealed_ms: now().millis() });
         self.shared.epochs.fetch_add(1, Ordering::Relaxed);
-        self.publish_status();
     }
 
     /// The checkpoints that differ from what was handed to an epoch last.
@@ -341,7 +370,7 @@ impl Stage1 {
             }
             Published::Failed(error) => Err(error),
             Published::Aborted { reason, membership_lost } => {
-                self.shared.aborted.fetch_add(1, Ordering::Relaxed);
+                self.shared.transactions.aborted(&reason);
                 self.epochs.aborted(id);
                 if membership_lost {
                     tracing::warn!(reason, "the group gave our partitions away; waiting for it to say so");
@@ -361,81 +390,9 @@ impl Stage1 {
             }
         }
     }
-
-    /// Tells the status how far the tasks are.
-    pub(super) fn publish_status(&mut self) {
-        let mut reports = self.shared.reports();
-        for slot in self.tasks.values_mut() {
-            let totals = slot.task.totals();
-            add_difference(&mut reports.totals, &totals, &slot.published);
-            slot.published = totals;
-            let report = slot.task.report();
-            let inputs = &self.shared.core.inputs;
-            let position: i64 = (0..inputs.len()).map(|at| slot.task.next_offset(at)).sum();
-            let end: i64 = inputs
-                .iter()
-                .enumerate()
-                .map(|(at, input)| {
-                    let end = self.consumer.end_offset(&input.topic, slot.partition);
-                    end.unwrap_or_else(|| slot.task.next_offset(at))
-                })
-                .sum();
-            let committed = inputs
-                .iter()
-                .zip(&slot.starts)
-                .map(|(input, start)| {
-                    let known = reports.committed.get(&(input.topic.clone(), slot.partition));
-                    known.copied().unwrap_or(start.next_offset)
-                })
-                .sum();
-            let state = if report.replay_left > 0 {
-                "replaying"
-            } else if report.idle {
-                "idle"
-            } else {
-                "running"
-            };
-            reports.routes = reports.routes.max(report.routes as u64);
-            reports.overflowed.insert(slot.partition, report.overflowed);
-            reports.tasks.insert(
-                slot.partition,
-                TaskStatus {
-                    partition: slot.partition,
-                    state: state.to_owned(),
-                    position,
-                    end,
-                    committed,
-                    lag: (end - position).max(0),
-                    watermark_ms: report.watermark.map(Timestamp::millis),
-                    open_windows: report.open_windows as u64,
-                    users: report.users as u64,
-                    clicks: report.clicks as u64,
-                    dedup_ids: report.dedup_ids as u64,
-                    state_bytes: report.state_bytes as u64,
-                    replay_left: report.replay_left,
-                },
-            );
-        }
-    }
 }
 
 fn input_of(shared: &Shared, topic: &str) -> usize {
     let input = shared.core.inputs.iter().position(|input| input.topic == topic);
     input.expect("only configured topics are subscribed to")
-}
-
-fn add_difference(sum: &mut TaskTotals, now: &TaskTotals, before: &TaskTotals) {
-    sum.consumed += now.consumed - before.consumed;
-    sum.counted += now.counted - before.counted;
-    sum.duplicates += now.duplicates - before.duplicates;
-    sum.late += now.late - before.late;
-    sum.rejected += now.rejected - before.rejected;
-    sum.behind_watermark += now.behind_watermark - before.behind_watermark;
-    sum.repeated_checkouts += now.repeated_checkouts - before.repeated_checkouts;
-    sum.clicks_dropped += now.clicks_dropped - before.clicks_dropped;
-    for (sum, (now, before)) in
-        sum.rejected_by_reason.iter_mut().zip(now.rejected_by_reason.iter().zip(&before.rejected_by_reason))
-    {
-        *sum += now - before;
-    }
 }

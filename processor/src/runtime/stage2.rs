@@ -10,10 +10,11 @@ use events::Timestamp;
 use processor_core::{EpochId, EpochPayload, Freshness, Merge, MergeCheckpoint, MergeEpochs, MergeOutputs};
 
 use super::RunError;
-use super::shared::Shared;
+use super::shared::{Shared, now};
+use super::watch::MergeWatch;
 use crate::kafka::{Commit, Consumer, PartitionEnd, Run};
 use crate::sink::Ack;
-use crate::status::MergeStatus;
+use crate::status::{MergeFacts, MergeStatus};
 
 /// Batches of points that may wait for the sinks. Beyond it no partials are read, and so, a little later, no records.
 const EPOCHS_IN_FLIGHT_MAX: usize = 8;
@@ -27,11 +28,12 @@ pub(super) struct MergeSlot {
     merge: Merge,
     /// What the group had committed at the assignment.
     start: Option<Commit>,
+    watch: MergeWatch,
 }
 
 impl MergeSlot {
     pub(super) fn new(partition: i32, merge: Merge, start: Option<Commit>) -> Self {
-        Self { partition, merge, start }
+        Self { partition, merge, start, watch: MergeWatch::default() }
     }
 }
 
@@ -106,6 +108,7 @@ impl Stage2 {
             self.sealed.remove(partition);
             self.committed.remove(partition);
             reports.merges.remove(partition);
+            reports.merge_facts.remove(partition);
             self.epochs.forget(*partition as u32);
         }
     }
@@ -187,7 +190,6 @@ impl Stage2 {
                 commits.push(commit);
             }
         }
-        self.publish();
         if out.points.is_empty() && commits.is_empty() && out.fresh.is_empty() {
             return;
         }
@@ -231,11 +233,17 @@ impl Stage2 {
         }
     }
 
-    fn publish(&self) {
+    /// Tells the status how far the merges are.
+    pub(super) fn publish_status(&mut self) {
+        let now_ms = now().millis();
+        let waits_for_sink = if self.may_read() { 0 } else { self.epochs.in_flight() as u64 };
         let mut reports = self.shared.reports();
-        for slot in self.merges.values() {
+        for slot in self.merges.values_mut() {
             let report = slot.merge.report();
             let end = self.consumer.end_offset(&self.shared.partials_topic, slot.partition);
+            let lag = end.map_or(0, |end| (end - slot.merge.next_offset()).max(0));
+            let facts = slot.watch.look(&slot.merge, now_ms);
+            reports.merge_facts.insert(slot.partition, MergeFacts { lag, waits_for_sink, ..facts });
             reports.merges.insert(
                 slot.partition,
                 MergeStatus {
@@ -246,7 +254,8 @@ impl Stage2 {
                         .waits_for
                         .map(|(task, watermark)| (task as i32, watermark.map(Timestamp::millis))),
                     watermark_ms: report.watermark.map(Timestamp::millis),
-                    lag: end.map_or(0, |end| (end - slot.merge.next_offset()).max(0)),
+                    lag,
+                    ..MergeStatus::default()
                 },
             );
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::RunError;
 use super::publisher::Publisher;
-use super::shared::Shared;
+use super::shared::{Shared, now};
 use super::stage1::{Stage1, TaskSlot};
 use super::stage2::{MergeSlot, Stage2};
 use crate::kafka::{Consumer, Item, QueueId, Transactor, WorkerQueue};
@@ -122,7 +122,7 @@ impl Worker {
             pending: VecDeque::new(),
             task_queue,
             merge_queue,
-            stage1: Stage1::new(Arc::clone(shared), consumer.clone(), publisher),
+            stage1: Stage1::new(at, Arc::clone(shared), consumer.clone(), publisher),
             stage2: Stage2::new(Arc::clone(shared), consumer.clone()),
             link: link.clone(),
             draining: false,
@@ -236,12 +236,16 @@ impl Worker {
     fn publish(&mut self) {
         self.published_at = Instant::now();
         self.stage1.publish_status();
+        self.stage2.publish_status();
         let mut reports = self.shared.reports();
         reports.in_flight.insert(self.at, (self.stage1.in_flight() + self.stage2.in_flight()) as u64);
-        if self.stage1.may_read() {
-            reports.paused.remove(&self.at);
-        } else {
-            reports.paused.insert(self.at, "waiting until the sink confirms what was read".to_owned());
+        reports.merges_in_flight.insert(self.at, self.stage2.in_flight() as u64);
+        match self.stage1.pause() {
+            None => drop(reports.paused.remove(&self.at)),
+            Some(why) => {
+                let pause = reports.paused.entry(self.at).or_insert_with(|| (why, now().millis()));
+                pause.0 = why;
+            }
         }
     }
 }

@@ -3,6 +3,7 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 
 use super::*;
+use crate::status::{MergeStatus, OpenWindow, ReplayStatus, TaskStatus};
 
 #[test]
 fn the_page_and_its_files_are_served_and_locked_down() {
@@ -103,6 +104,97 @@ fn the_api_shows_the_board_and_the_live_windows() {
     let metrics = server.get("/metrics");
     assert_eq!(metrics.header("content-type"), Some(crate::metrics::CONTENT_TYPE));
     assert!(metrics.body.contains("processor_records_consumed_total 3\n"), "{}", metrics.body);
+}
+
+#[test]
+fn the_api_says_per_partition_what_is_under_way_and_why_windows_are_open() {
+    let server = Server::start();
+    server.board.update(|status| {
+        status.delivery = "exactly_once";
+        status.tasks.push(TaskStatus {
+            partition: 3,
+            epoch: 7,
+            epoch_stage: "publishing".to_owned(),
+            commit_age_ms: Some(400),
+            replay: Some(ReplayStatus { from: 10, at: 20, to: 110, left: 90 }),
+            ..TaskStatus::default()
+        });
+        let window = OpenWindow {
+            start_ms: 0,
+            end_ms: 10_000,
+            closes_ms: 70_000,
+            opened_ms: 1_000,
+            waits_for: Some(3),
+            others: 2,
+            watermark_ms: Some(9_000),
+            stands_since_ms: None,
+            reason: "replaying",
+            why: "it is replaying: 90 records left".to_owned(),
+        };
+        status.merges.push(MergeStatus { waiting: vec![window], ..MergeStatus::default() });
+    });
+    let status = server.get("/api/v1/status").json();
+    assert_eq!(status["delivery"], "exactly_once");
+    let task = &status["tasks"][0];
+    assert_eq!((&task["epoch"], &task["epoch_stage"]), (&7.into(), &"publishing".into()));
+    assert_eq!((&task["commit_age_ms"], &task["replay"]["left"]), (&400.into(), &90.into()));
+    let window = &status["merges"][0]["waiting"][0];
+    assert_eq!((&window["waits_for"], &window["reason"]), (&3.into(), &"replaying".into()));
+    assert_eq!(window["why"], "it is replaying: 90 records left");
+    for field in ["committed", "aborted", "last_abort", "p50_ms", "p99_ms"] {
+        assert!(status["transactions"].get(field).is_some(), "transactions.{field}");
+    }
+    for field in ["budget", "prefetch", "prefetch_max", "state", "sink_queue"] {
+        assert!(status["memory"].get(field).is_some(), "memory.{field}");
+    }
+}
+
+/// What scripts rely on: fields may be added, not taken away or renamed.
+#[test]
+fn the_fields_of_the_api_stay() {
+    let server = Server::start();
+    server.board.update(|status| {
+        status.tasks.push(TaskStatus::default());
+        status.merges.push(MergeStatus::default());
+    });
+    let status = server.get("/api/v1/status").json();
+    let task = "partition state position end committed lag watermark_ms open_windows users clicks dedup_ids state_bytes \
+                replay_left";
+    let merge = "partition open_windows oldest_open_ms waits_for watermark_ms lag";
+    let all = "now_ms health conserved instance version started_ms source kafka_ready kafka_problem totals by_reason \
+               behind_watermark rate tasks merges epochs epochs_in_flight commit_age_ms paused freshness_p50_ms \
+               freshness_p99_ms routes overflowed sink rss_bytes cpu_seconds errors";
+    for (object, fields) in [(&status, all), (&status["tasks"][0], task), (&status["merges"][0], merge)] {
+        for field in fields.split_whitespace() {
+            assert!(object.get(field).is_some(), "{field} is gone");
+        }
+    }
+}
+
+#[test]
+fn the_scripts_use_only_fields_that_the_api_has() {
+    let server = Server::start();
+    server.board.update(|status| {
+        status.tasks.push(TaskStatus { replay: Some(ReplayStatus::default()), ..TaskStatus::default() });
+        status.merges.push(MergeStatus::default());
+    });
+    let status = server.get("/api/v1/status").json();
+    let script = assets::ALL.iter().find(|asset| asset.path == "/assets/pipeline.js").unwrap().body;
+    for (name, object) in [
+        ("task.", &status["tasks"][0]),
+        ("merge.", &status["merges"][0]),
+        ("memory.", &status["memory"]),
+        ("transactions.", &status["transactions"]),
+    ] {
+        let mut used = 0;
+        for after in script.split(name).skip(1) {
+            let field: String =
+                after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            used += 1;
+            assert!(object.get(&field).is_some(), "{name}{field}");
+        }
+        assert!(used > 0, "{name}");
+    }
 }
 
 #[test]

@@ -64,6 +64,18 @@ export function clock(ms) {
   return missing(ms) ? MISSING : new Date(ms).toLocaleTimeString('en', seconds);
 }
 
+/** A moment: today's by its time alone. */
+export function moment(ms, now) {
+  if (missing(ms)) return MISSING;
+  const day = (at) => new Date(at).toDateString();
+  return day(ms) === day(now) ? clock(ms) : new Date(ms).toLocaleString('en', { month: 'short', day: 'numeric', ...seconds });
+}
+
+/** Text of the processor, whose times are UTC as in RFC 3339, with the times as they are here. */
+export function localTimes(text, now) {
+  return text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, (time) => moment(Date.parse(time), now));
+}
+
 export function minute(ms) {
   return new Date(ms).toLocaleTimeString('en', minutes);
 }

@@ -3,6 +3,7 @@
 import * as charts from './charts.js';
 import * as format from './format.js';
 import * as panels from './panels.js';
+import { pipeline } from './pipeline.js';
 
 const EVERY_MS = 1000;
 const PATIENCE_MS = 4000;
@@ -53,7 +54,7 @@ function show() {
   panels.ranks('users', live.users, live.window_ms / 1000);
   panels.counts('events', live.events_per_s, format.rate, 'No events yet');
   panels.counts('quality', status.by_reason, format.count, 'Every record was counted');
-  panels.pipeline(status);
+  pipeline(status);
   panels.problems(status.errors);
   showHead();
   showIncidents();

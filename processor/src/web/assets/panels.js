@@ -1,4 +1,4 @@
-// Tiles, tables and the pipeline. Text only ever becomes text nodes: URLs and user ids come from strangers.
+// Tiles and tables. Text only ever becomes text nodes: URLs and user ids come from strangers.
 
 import { sparkline } from './charts.js';
 import * as format from './format.js';
@@ -16,10 +16,10 @@ export function h(selector, attributes = {}, ...children) {
 }
 
 const byId = (id) => document.getElementById(id);
-const body = (id) => byId(id).querySelector('tbody');
-const seriousness = (value, warn, bad) => (value >= bad ? 'bad' : value >= warn ? 'warn' : 'good');
+export const body = (id) => byId(id).querySelector('tbody');
+export const seriousness = (value, warn, bad) => (value >= bad ? 'bad' : value >= warn ? 'warn' : 'good');
 /** Never colour alone. */
-const MARKS = { good: '', warn: '▲ ', bad: '✕ ' };
+export const MARKS = { good: '', warn: '▲ ', bad: '✕ ' };
 
 /** What the status was at the last polls: it comes without a history of its own. */
 const history = [];
@@ -93,13 +93,13 @@ export function routes(live, sort) {
   byId('routes-note').textContent = `${hidden > 0 ? `the ${live.routes.length} busiest of ${live.routes_known}; ` : ''}rates over the last minute, latencies of the latest window`;
 }
 
-function bar(share) {
+export function bar(share) {
   const fill = h('span.fill', { 'aria-hidden': 'true' });
   fill.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
   return fill;
 }
 
-function empty(columns, text) {
+export function empty(columns, text) {
   return h('tr.empty', {}, h('td', { colspan: columns }, text));
 }
 
@@ -138,71 +138,6 @@ export function counts(id, entries, show, none) {
   const most = Math.max(...sorted.map(([, value]) => value));
   const rows = sorted.map(([name, value]) => h('div.bar', {}, bar(value / most), h('span.text', {}, name.replaceAll('_', ' ')), h('b', {}, show(value))));
   byId(id).replaceChildren(h('div.counts', {}, rows.length > 0 ? rows : h('p.empty', {}, none)));
-}
-
-export function pipeline(status) {
-  const { tasks, merges, sink, totals } = status;
-  const lag = tasks.reduce((sum, task) => sum + Math.max(0, task.lag), 0);
-  const oldest = (list) => list.reduce((least, one) => (one.watermark_ms === null ? least : Math.min(least ?? Infinity, one.watermark_ms)), null);
-  const age = (ms) => (ms === null ? 'no event yet' : format.span(status.now_ms - ms));
-  const running = tasks.filter((task) => task.state === 'running' || task.state === 'idle').length;
-  const sum = (list, of) => list.reduce((total, one) => total + of(one), 0);
-  byId('pipeline-note').textContent = status.started_ms === 0 ? '' : `up ${format.span(status.now_ms - status.started_ms)} · ${format.bytes(status.rss_bytes)} resident · ${format.span(status.cpu_seconds * 1000)} of CPU`;
-  byId('flow').replaceChildren(
-    stage('Kafka', status.kafka_ready ? 'good' : 'bad', status.kafka_ready ? 'assigned' : status.kafka_problem ?? 'not assigned', [
-      ['reading', `${format.rate(status.rate)}/s`], ['lag', format.count(lag)]]),
-    stage('Tasks', tasks.length === 0 ? 'warn' : status.paused ? 'warn' : 'good', status.paused ? `paused: ${status.paused}` : `${running} of ${tasks.length} flowing`, [
-      ['watermark behind', age(oldest(tasks))], ['open windows', format.count(sum(tasks, (task) => task.open_windows))], ['state', format.bytes(sum(tasks, (task) => task.state_bytes))]]),
-    stage('Merge', merges.length === 0 ? 'warn' : 'good', `${merges.length} partition${merges.length === 1 ? '' : 's'} of partials`, [
-      ['watermark behind', age(oldest(merges))], ['open windows', format.count(sum(merges, (merge) => merge.open_windows))], ['lag', format.count(sum(merges, (merge) => merge.lag))]]),
-    stage('Epochs', status.epochs_in_flight > 8 ? 'warn' : 'good', `${format.count(status.epochs)} sealed`, [
-      ['in flight', format.count(status.epochs_in_flight)], ['last commit', status.commit_age_ms === null ? 'none yet' : `${format.span(status.commit_age_ms)} ago`]]),
-    stage('Sink', sink.healthy ? 'good' : 'bad', sink.problem ?? (sink.target || 'not set up'), [
-      ['points', format.compact(sink.points_written)], ['refused', format.count(sink.points_refused)], ['retries', format.count(sink.retries)], ['write p99', format.millis(sink.write_p99_ms || null)]]));
-  equation(totals, status.conserved);
-  body('tasks').replaceChildren(...(tasks.length === 0 ? [empty(10, 'No partition assigned')] : tasks.map((task) => taskRow(task, status.now_ms))));
-  body('merges').replaceChildren(...(merges.length === 0 ? [empty(5, 'No partition assigned')] : merges.map((merge) => mergeRow(merge, status.now_ms))));
-}
-
-function stage(name, level, note, facts) {
-  return h(`div.stage.${level}`, {}, h('h3', {}, MARKS[level], name), h('p', { title: note }, note),
-    h('dl', {}, facts.map(([term, value]) => [h('dt', {}, term), h('dd', {}, value)])));
-}
-
-function equation(totals, conserved) {
-  const term = (name, value) => h('span.term', {}, h('b', {}, format.count(value)), h('small', {}, name));
-  const sign = (text) => h('span.sign', {}, text);
-  byId('equation').replaceChildren(
-    h(`strong.${conserved ? 'good' : 'bad'}`, {}, conserved ? '✓ Nothing lost' : '✗ Records unaccounted for'),
-    term('consumed', totals.consumed), sign(conserved ? '=' : '≠'), term('counted', totals.counted), sign('+'),
-    term('duplicate', totals.duplicates), sign('+'), term('late', totals.late), sign('+'), term('rejected', totals.rejected));
-}
-
-const STATES = { running: '▶ running', idle: '◦ idle', paused: '⏸ paused', replaying: '↻ replaying' };
-
-function taskRow(task, now) {
-  const state = task.replay_left > 0 ? `${STATES.replaying}, ${format.compact(task.replay_left)} left` : STATES[task.state] ?? task.state;
-  return h('tr', {}, h('th.num', { scope: 'row' }, task.partition), h('td', {}, state), num(format.count(task.position)), num(format.count(task.end)),
-    h(`td.num.${task.lag > 50000 ? 'warn' : 'good'}`, {}, format.count(task.lag)), num(format.count(Math.max(0, task.position - task.committed))),
-    num(task.watermark_ms === null ? '–' : format.span(now - task.watermark_ms)), num(format.count(task.open_windows)),
-    num(format.compact(task.users)), num(format.bytes(task.state_bytes)));
-}
-
-function mergeRow(merge, now) {
-  return h('tr', {}, h('th.num', { scope: 'row' }, merge.partition), num(format.count(merge.open_windows)), h('td', {}, waiting(merge, now)),
-    num(merge.watermark_ms === null ? '–' : format.span(now - merge.watermark_ms)), num(format.count(merge.lag)));
-}
-
-function waiting(merge, now) {
-  if (merge.oldest_open_ms === null) return 'none open';
-  const start = format.clock(merge.oldest_open_ms);
-  if (merge.waits_for === null) return start;
-  const [partition, watermark] = merge.waits_for;
-  return `${start} · partition ${partition}, ${watermark === null ? 'no event yet' : `at ${format.clock(watermark)} (${format.span(now - watermark)} behind)`}`;
-}
-
-function num(text) {
-  return h('td.num', {}, text);
 }
 
 export function problems(errors) {
