@@ -123,6 +123,8 @@ pub(crate) enum Why {
     Paused { why: String, since_ms: i64 },
     /// There are records to read first.
     Behind { records: i64, per_s: f64, of: Option<String> },
+    /// There are records, and its worker reads those of other partitions.
+    Queued { records: i64, per_s: f64, of: Option<String> },
     /// There are records, and they do not come.
     Stuck { records: i64, since_ms: i64, of: Option<String> },
     /// No record comes, and the wall clock does not count yet.
@@ -141,7 +143,7 @@ pub(crate) enum Why {
 
 impl Why {
     /// Every reason's name: the values of a label.
-    pub(crate) const REASONS: [&'static str; 16] = [
+    pub(crate) const REASONS: [&'static str; 17] = [
         "nobody_reported",
         "not_reported",
         "sink",
@@ -158,6 +160,7 @@ impl Why {
         "lateness",
         "elsewhere",
         "silent",
+        "queued",
     ];
 
     /// Which of [`Why::REASONS`] it is.
@@ -179,6 +182,7 @@ impl Why {
             Self::Lateness { .. } => 13,
             Self::Elsewhere { .. } => 14,
             Self::Silent { .. } => 15,
+            Self::Queued { .. } => 16,
         }]
     }
 
@@ -227,6 +231,11 @@ impl Why {
         if task.lag > 0 && !task.caught_up {
             let backlog = BACKLOG_S * task.records_per_s + BACKLOG_RECORDS_MIN;
             if task.records_per_s == 0.0 {
+                let of_worker = known.own.values().filter(|other| other.worker == task.worker);
+                let per_s: f64 = of_worker.map(|other| other.records_per_s).sum();
+                if per_s > 0.0 {
+                    return Self::Queued { records: task.lag, per_s, of };
+                }
                 return Self::Stuck { records: task.lag, since_ms: holder.stands_since_ms, of };
             }
             if task.lag as f64 > backlog {
@@ -309,6 +318,12 @@ impl fmt::Display for Why {
             Self::Behind { records, per_s, of } => {
                 write!(f, "it is behind{}: {} to read at {per_s:.0}/s", Of(of), count(*records, "record"))
             }
+            Self::Queued { records, per_s, of } => write!(
+                f,
+                "{}{} to read; its worker reads other partitions before, at {per_s:.0}/s",
+                count(*records, "record"),
+                Of(of)
+            ),
             Self::Stuck { records, since_ms, of } => write!(
                 f,
                 "{}{} to read, and none has come since {}: Kafka is slow, or a producer left a transaction open",

@@ -73,6 +73,19 @@ fn records_that_do_not_come_are_not_a_backlog_that_is_read() {
 }
 
 #[test]
+fn a_partition_whose_worker_reads_others_is_not_stuck() {
+    let task = TaskStatus { lag: 9, caught_up: false, records_per_s: 0.0, ..reading() };
+    let other = |worker| TaskStatus { partition: 4, worker, ..reading() };
+    let text = |worker| {
+        let own = BTreeMap::from([(3, task.clone()), (4, other(worker))]);
+        let facts = heard(Some(START));
+        Why::of(&facts.windows[0], &facts, &known(&own))
+    };
+    assert_eq!(text(0).to_string(), "9 records to read; its worker reads other partitions before, at 500/s");
+    assert_eq!(text(1).reason(), "stuck", "another worker's reading says nothing");
+}
+
+#[test]
 fn a_quiet_partition_says_when_it_counts_as_idle() {
     let task = TaskStatus { active_ms: NOW - 4_000, records_per_s: 0.0, ..reading() };
     assert_eq!(
