@@ -167,6 +167,15 @@ impl Influx {
         server.wait(Duration::from_secs(60));
     }
 
+    /// `kill -9`, data kept.
+    ///
+    /// # Panics
+    /// If it was not started here.
+    pub fn kill(&mut self) {
+        let own = self.own.as_mut().expect("only a server of our own can be killed");
+        own.server.take().expect("InfluxDB runs").kill();
+    }
+
     /// Its address.
     #[must_use]
     pub fn url(&self) -> &str {

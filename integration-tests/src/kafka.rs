@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::names::free_port;
 use crate::process::{Running, installed};
+use crate::proxy::Proxy;
 use crate::wait::{eventually, eventually_within};
 
 /// How long one request to the broker may take.
@@ -89,6 +91,26 @@ impl Kafka {
     /// If Kafka is not installed or does not format its disk.
     #[must_use]
     pub fn prepare() -> Self {
+        Self::prepare_with("", "", "")
+    }
+
+    /// The same, with a second address that leads through a proxy: who uses it is told that the broker is there.
+    ///
+    /// # Panics
+    /// As [`Kafka::prepare`].
+    #[must_use]
+    pub fn prepare_with_proxy() -> (Self, Proxy) {
+        let proxied = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let proxy = Proxy::start(proxied);
+        let kafka = Self::prepare_with(
+            &format!(",PROXIED://{proxied}"),
+            &format!(",PROXIED://{}", proxy.address()),
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT\n",
+        );
+        (kafka, proxy)
+    }
+
+    fn prepare_with(listener: &str, advertised: &str, more: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("clickpulse-kafka").tempdir().expect("a temporary folder");
         let (port, controller) = (free_port(), free_port());
         let bootstrap = format!("127.0.0.1:{port}");
@@ -98,8 +120,8 @@ impl Kafka {
             "process.roles=broker,controller\n\
              node.id=1\n\
              controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
-             listeners=PLAINTEXT://{bootstrap},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners=PLAINTEXT://{bootstrap}\n\
+             listeners=PLAINTEXT://{bootstrap}{listener},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://{bootstrap}{advertised}\n\
              controller.listener.names=CONTROLLER\n\
              log.dirs={}\n\
              log.retention.ms=-1\n\
@@ -112,7 +134,8 @@ impl Kafka {
              share.coordinator.state.topic.num.partitions=1\n\
              share.coordinator.state.topic.replication.factor=1\n\
              share.coordinator.state.topic.min.isr=1\n\
-             group.initial.rebalance.delay.ms=0\n",
+             group.initial.rebalance.delay.ms=0\n\
+             {more}",
             data.display(),
         );
         fs::write(dir.path().join("server.properties"), properties).expect("a temporary file");
@@ -241,31 +264,33 @@ impl Kafka {
         offsets.elements().iter().map(|element| element.offset().to_raw().filter(|raw| *raw >= 0)).collect()
     }
 
-    /// Everything a topic holds up to its end offsets of now, by partition and offset; nothing where it does not exist.
+    /// Every committed record a topic holds now, by partition and offset; nothing where it does not exist.
     ///
     /// # Panics
     /// If the broker does not answer.
     #[must_use]
     pub fn read_all(&self, topic: &str) -> Vec<Record> {
-        let ends = self.end_offsets(topic);
-        let consumer = self.consumer();
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", "clickpulse-harness")
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true")
+            .create()
+            .expect("a consumer");
+        let mut open = self.partitions(topic);
         let mut from = TopicPartitionList::new();
-        for partition in 0..ends.len() as i32 {
+        for partition in 0..open as i32 {
             from.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
         }
-        let mut missing: i64 = ends.iter().sum();
+        consumer.assign(&from).expect("the partitions exist");
         let mut records = Vec::new();
-        if missing > 0 {
-            consumer.assign(&from).expect("the partitions exist");
-        }
-        while missing > 0 {
-            let message = consumer
-                .poll(REQUEST_TIMEOUT)
-                .unwrap_or_else(|| panic!("{topic} gives its last {missing} records"))
-                .expect("a record");
-            if message.offset() < ends[message.partition() as usize] {
-                missing -= 1;
-                records.push(record(&message));
+        while open > 0 {
+            match consumer.poll(REQUEST_TIMEOUT) {
+                Some(Ok(message)) => records.push(record(&message)),
+                Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+                Some(Err(error)) => panic!("{topic}: {error}"),
+                None => panic!("{topic} is read to the end of its partitions, {open} of which are not"),
             }
         }
         records.sort_by_key(|record| (record.partition, record.offset));

@@ -19,6 +19,7 @@ mod names;
 mod numbers;
 mod process;
 mod programs;
+mod proxy;
 mod wait;
 
 pub use browser::Browser;
@@ -30,4 +31,5 @@ pub use names::{Names, free_port};
 pub use numbers::Numbers;
 pub use process::{Running, cache_dir};
 pub use programs::{Processor, ProcessorConfig, Producer, program};
+pub use proxy::{Fault, Proxy};
 pub use wait::{eventually, eventually_within};

@@ -50,6 +50,8 @@ pub struct ProcessorConfig {
     pub extra: String,
     /// Port of the status page.
     pub http_port: u16,
+    /// `kafka.instance_id`.
+    pub instance_id: Option<String>,
 }
 
 impl ProcessorConfig {
@@ -72,6 +74,7 @@ impl ProcessorConfig {
             windows: Vec::new(),
             extra: String::new(),
             http_port: free_port(),
+            instance_id: None,
         }
     }
 
@@ -107,9 +110,11 @@ impl ProcessorConfig {
     #[must_use]
     pub fn to_toml(&self) -> String {
         let Names { topic, group, partials, incidents } = &self.names;
+        let instance =
+            self.instance_id.as_ref().map(|id| format!("instance_id = {id:?}\n")).unwrap_or_default();
         let mut toml = format!(
             "[kafka]\nbrokers = {:?}\ngroup_id = {group:?}\npartials_topic = {partials:?}\n\
-             incidents_topic = {incidents:?}\n\n[[inputs]]\ntopic = {topic:?}\nformat = \"json\"\n\n\
+             incidents_topic = {incidents:?}\n{instance}\n[[inputs]]\ntopic = {topic:?}\nformat = \"json\"\n\n\
              [http]\nlisten = \"127.0.0.1:{}\"\n",
             self.brokers, self.http_port,
         );

@@ -1,4 +1,4 @@
-//! InfluxDB away under load: nothing lost, nothing committed, memory bounded, and it shows.
+//! InfluxDB away under load: nothing lost, nothing committed that it has not confirmed, memory bounded, and it shows.
 
 use std::time::{Duration, Instant};
 
@@ -46,21 +46,22 @@ fn a_minute_without_influxdb_loses_nothing_and_commits_nothing() {
         "the reason names the server: {reason}"
     );
 
-    // The input's offsets stand for everything: they follow once the merges that took in its partials are durable.
-    let committed = || kafka.committed(&names.group, &names.topic);
-    let before = committed();
-    eventually("more records arrive than were committed", || {
-        let (ends, done) = (kafka.end_offsets(&names.topic), &before);
-        let behind: i64 = ends.iter().zip(done).map(|(end, done)| end - done.unwrap_or(0)).sum();
-        if behind > 20_000 { Ok(()) } else { Err(format!("{behind} behind")) }
-    });
+    // What the merges have committed is what InfluxDB has confirmed. What was under way when it went is answered by now.
+    let merged = || kafka.committed(&names.group, &names.partials);
+    let before = merged();
+    let input = || kafka.committed(&names.group, &names.topic).into_iter().flatten().sum::<i64>();
+    let mut read = Vec::new();
     while stopped.elapsed() < OUTAGE {
         let rss = processor.process.rss_bytes();
         assert!(rss < RSS_MAX, "{rss} bytes resident while InfluxDB is away");
-        assert_eq!(committed(), before, "nothing is committed while InfluxDB is away");
+        assert_eq!(merged(), before, "nothing is committed that InfluxDB has not confirmed");
+        read.push(input());
         assert_eq!(processor.get("/readyz").expect("the page answers").status, 503);
         std::thread::sleep(Duration::from_millis(500)); // the outage's length is the scenario
     }
+
+    let stood_still = read.iter().rev().take_while(|at| **at == read[read.len() - 1]).count();
+    assert!(stood_still > 10, "reading stops when too much waits for InfluxDB: {read:?}");
 
     influx.launch();
     processor.await_readiness(200);

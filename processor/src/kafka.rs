@@ -30,4 +30,5 @@ pub use membership::Membership;
 pub use offsets::{Commit, Committed};
 pub use producer::{DeliveryError, EpochAcks, KafkaOutbox, OutboxRecord, Produced};
 pub use settings::{ClientSettings, ConsumerSettings, ProducerSettings};
+pub(crate) use settings::{SESSION_TIMEOUT, SESSION_TIMEOUT_MIN};
 pub use transaction::{Transaction, TransactionEnd, TransactionError, Transactor};

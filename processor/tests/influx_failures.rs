@@ -521,3 +521,57 @@ impl Store {
         self.0.lock().unwrap().clone()
     }
 }
+
+#[test]
+fn without_a_confirmed_membership_nothing_is_sent_but_what_an_instance_says_of_itself() {
+    let server = Server::start(|_| Reply::ok());
+    let left_s = Arc::new(AtomicUsize::new(9)); // less than InfluxDB may take for a write
+    let asked = Arc::clone(&left_s);
+    let harness = Harness::start_tuned(&server, move |tuning| {
+        tuning.time_left = Arc::new(move || Duration::from_secs(asked.load(Ordering::SeqCst) as u64));
+    });
+    harness.submit(1, vec![point(1, 10)]);
+    harness.submit(2, vec![harness::own_point()]);
+    let own = || server.writes().iter().flat_map(Request::lines).collect::<Vec<_>>();
+    server.await_writes(1);
+    assert!(own().iter().all(|line| line.starts_with("pipeline,")), "{:?}", own());
+    let held = harness.await_status(|status| status.problem.is_some());
+    assert!(held.problem.is_some_and(|problem| problem.contains("kafka has not confirmed")));
+    assert!(harness.more_acks().is_empty());
+
+    left_s.store(10, Ordering::SeqCst);
+    assert_eq!(harness.ack(), 1);
+    assert_eq!(harness.ack(), 2);
+    assert!(own().contains(&line(1, 10)));
+}
+
+#[test]
+fn what_is_forgotten_is_neither_written_nor_acknowledged_also_where_it_was_under_way() {
+    let (answer, gate) = channel::<()>();
+    let server = Server::start(move |request| {
+        if request.body.is_empty() {
+            return Reply::ok();
+        }
+        let _ = gate.recv(); // answered when the test says so
+        Reply::status(503)
+    });
+    let harness = Harness::start(&server);
+    harness.await_status(|status| status.healthy);
+    harness.submit(1, vec![point(1, 10)]);
+    server.await_writes(1);
+    harness.submit(2, vec![point(2, 20)]);
+    std::thread::scope(|threads| {
+        let forgetting = threads.spawn(|| harness.sink.forget());
+        harness.await_status(|status| status.batches_waiting == 0);
+        assert!(!forgetting.is_finished(), "the request under way is waited for");
+        answer.send(()).unwrap();
+        forgetting.join().unwrap();
+    });
+    let status = harness.status();
+    assert_eq!((status.batches_waiting, status.bytes_waiting), (0, 0), "the failed write is not repeated");
+    drop(answer);
+    harness.submit(3, vec![]);
+    assert_eq!(harness.ack(), 3);
+    assert!(harness.more_acks().is_empty());
+    assert_eq!(server.writes().len(), 1, "nothing else was sent");
+}

@@ -15,6 +15,8 @@ pub(super) struct Line {
     pub(super) series_len: usize,
     /// The point's time: with the series, its identity.
     pub(super) time: Timestamp,
+    /// Whether another instance may write this point, too, so that only a confirmed member may.
+    pub(super) shared: bool,
 }
 
 impl Line {

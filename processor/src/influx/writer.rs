@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use processor_core::{Point, Resolution};
+use processor_core::{Point, Resolution, schema};
 
 use super::client::Client;
 use super::config::{ConfigError, InfluxConfig, SERVER_WRITE_TIME, Tuning};
@@ -193,7 +193,13 @@ impl InfluxSink {
             scratch.clear();
             match line::encode(point, bucket.precision, &mut scratch) {
                 Ok(series_len) => {
-                    lines[lane].push(Line { bytes: scratch.as_slice().into(), series_len, time: point.time });
+                    lines[lane].push(Line {
+                        bytes: scratch.as_slice().into(),
+                        series_len,
+                        time: point.time,
+                        // What an instance says of itself is nobody else's.
+                        shared: point.measurement.name != schema::PIPELINE.name,
+                    });
                 }
                 Err(error) => {
                     let line = format!("{point:?}").into_bytes();

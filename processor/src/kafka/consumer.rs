@@ -170,6 +170,12 @@ impl Consumer {
         WorkerQueue::new(QueueId(queues.len() - 1), native, self.clone())
     }
 
+    /// Leaves the group and joins it again with the next [`Consumer::poll`]: partitions are revoked and assigned anew, so
+    /// that everything starts from what is committed.
+    pub fn rejoin(&self) {
+        self.member.client.context().rejoin.store(true, Ordering::Relaxed);
+    }
+
     /// Makes a worker's [`WorkerQueue::consume`] return at once, so that it looks at its commands.
     pub fn wake(&self, queue: QueueId) {
         self.member.queue(queue).wake();
@@ -302,7 +308,7 @@ struct Context {
     /// Empty only while the consumer is made and once the last clone is gone.
     member: OnceLock<Weak<Member>>,
     brokers: String,
-    /// Set where an assignment could not be started; [`Consumer::poll`] then joins anew.
+    /// Set where an assignment could not be started, and by [`Consumer::rejoin`]; [`Consumer::poll`] then joins anew.
     rejoin: AtomicBool,
 }
 

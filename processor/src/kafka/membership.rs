@@ -32,6 +32,9 @@ struct State {
 /// heartbeat every 3 s), and the pause between asking for the time left and the request's arrival.
 const MARGIN: Duration = Duration::from_secs(10);
 
+/// How old the last answer may get. Far below any lease, and the pace at which quiet streams move on.
+const RENEW_AFTER: Duration = Duration::from_secs(2);
+
 impl Membership {
     /// Of a group with this session timeout. A timeout below 20 s leaves half of it.
     #[must_use]
@@ -53,10 +56,19 @@ impl Membership {
         self.lease
     }
 
-    /// Whether it is time to ask the group again: half of the lease is over.
+    /// How long ago the request was sent that the group answered last; `None` while nothing is assigned or confirmed.
+    ///
+    /// Kafka was there then. So this is also how far the wall clock may be believed where it stands for "nothing came":
+    /// a partition of a Kafka that cannot be reached is silent for another reason.
+    #[must_use]
+    pub fn confirmed_ago(&self) -> Option<Duration> {
+        self.state().confirmed_at.map(|at| at.elapsed())
+    }
+
+    /// Whether it is time to ask the group again, for want of anything else to commit.
     #[must_use]
     pub fn wants_renewal(&self) -> bool {
-        self.time_left() < self.lease / 2
+        self.confirmed_ago().is_none_or(|ago| ago >= RENEW_AFTER)
     }
 
     /// The generation that partitions were assigned in; `None` while none are.
@@ -97,5 +109,27 @@ impl Membership {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_may_be_written_before_the_group_has_confirmed_anything() {
+        let membership = Membership::new(Duration::from_secs(45));
+        membership.confirm(Instant::now());
+        assert_eq!(membership.time_left(), Duration::ZERO, "no partitions are assigned");
+        assert!(membership.wants_renewal());
+    }
+
+    #[test]
+    fn the_lease_ends_before_the_group_could_give_the_partitions_away() {
+        for session in [6, 20, 45] {
+            let session = Duration::from_secs(session);
+            assert!(Membership::new(session).lease < session);
+        }
+        assert_eq!(Membership::new(Duration::from_secs(45)).lease, Duration::from_secs(35));
     }
 }

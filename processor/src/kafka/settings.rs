@@ -72,6 +72,9 @@ impl ProducerSettings {
 /// How long the group goes without a sign of a member before it gives its partitions to others.
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(45);
 
+/// The least session timeout: [`super::Membership`]'s margin, InfluxDB's limit for a write, and time to write in.
+pub(crate) const SESSION_TIMEOUT_MIN: Duration = Duration::from_secs(25);
+
 /// How long Kafka keeps a transaction open of which it hears nothing. What a killed process left open holds back the
 /// readers of its topics for so long, unless it comes back under the same name before.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);

@@ -16,6 +16,8 @@ use super::{Commit, KafkaError, KafkaProblem, ProducerSettings, settings};
 pub struct Transactor {
     producer: BaseProducer<Context>,
     id: String,
+    settings: ProducerSettings,
+    problems: Arc<dyn Fn(KafkaProblem) + Send + Sync>,
 }
 
 /// What a transaction makes durable.
@@ -50,10 +52,11 @@ pub enum TransactionEnd {
 /// A transaction whose producer cannot go on; a restart decides what is open and repeats it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionError {
-    /// Another producer uses the name.
+    /// Kafka takes nothing more of this producer: another one uses the name, or a transaction was open for longer than
+    /// Kafka allows, as after the process stood still. A new producer may go on from what is committed.
     #[error(
-        "another processor took over the transactional id `{id}` and this one may not publish any more: give every \
-         instance its own kafka.instance_id (or http.listen), or end the other one"
+        "kafka has fenced the transactional id `{id}`: if another processor uses it, give every instance its own \
+         kafka.instance_id (or http.listen)"
     )]
     Fenced {
         /// The name.
@@ -109,9 +112,26 @@ impl Transactor {
         settings: &ProducerSettings,
         problems: impl Fn(KafkaProblem) + Send + Sync + 'static,
     ) -> Result<Self, KafkaError> {
+        Self::with(settings.clone(), Arc::new(problems))
+    }
+
+    fn with(
+        settings: ProducerSettings,
+        problems: Arc<dyn Fn(KafkaProblem) + Send + Sync>,
+    ) -> Result<Self, KafkaError> {
         let id = settings.transactional_id.clone().expect("transactions have a name");
-        let context = Context::new(problems, &settings.client.brokers);
-        Ok(Self { producer: settings::create(&settings.to_config()?, context)?, id })
+        let told = Arc::clone(&problems);
+        let context = Context::new(move |problem| told(problem), &settings.client.brokers);
+        let producer = settings::create(&settings.to_config()?, context)?;
+        Ok(Self { producer, id, settings, problems })
+    }
+
+    /// A new producer of the same name and settings, to be [initialised](Transactor::init): for one that was fenced.
+    ///
+    /// # Errors
+    /// As [`Transactor::new`].
+    pub fn renewed(&self) -> Result<Self, KafkaError> {
+        Self::with(self.settings.clone(), Arc::clone(&self.problems))
     }
 
     /// Fences an earlier producer of this name and decides what it left open, before anything is read: until then

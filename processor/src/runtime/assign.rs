@@ -15,8 +15,10 @@ use super::stage2::MergeSlot;
 use super::worker::{Command, Link};
 use crate::kafka::{AssignedPartition, Assignments, Commit, Consumer, KafkaProblem, Start, StartAt};
 
-/// How long a rebalance waits for the workers: far above a batch, far below the group's patience.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a rebalance waits for the workers: above what a transaction under way takes, below the group's patience
+/// (5 min). Counted in steps, as a process that stood still has not waited.
+const RELEASE_STEPS: usize = 120;
+const RELEASE_STEP: Duration = Duration::from_secs(1);
 /// How long reading end offsets may take.
 const END_OFFSETS_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -204,9 +206,15 @@ impl Assignments for Coordinator {
             });
         }
         drop(done);
-        for _ in self.workers() {
-            if wait.recv_timeout(RELEASE_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let problem = format!("a worker did not let go of its partitions within {RELEASE_TIMEOUT:?}");
+        let (mut steps, mut working) = (0, self.workers().len());
+        while working > 0 {
+            match wait.recv_timeout(RELEASE_STEP) {
+                Ok(()) => working -= 1,
+                Err(mpsc::RecvTimeoutError::Disconnected) => break, // the rest has failed, and said why
+                Err(mpsc::RecvTimeoutError::Timeout) => steps += 1,
+            }
+            if steps > RELEASE_STEPS {
+                let problem = format!("a worker did not let go of its partitions within {RELEASE_STEPS} s");
                 self.shared.fail(RunError::Output(problem));
                 return;
             }
@@ -249,7 +257,7 @@ impl Assignments for Coordinator {
         if matches!(problem, KafkaProblem::AllBrokersDown { .. }) {
             self.shared.board.update(|status| status.kafka_problem = Some(problem.to_string()));
         }
-        self.shared.problem(problem.to_string());
+        self.shared.error(&problem);
     }
 }
 

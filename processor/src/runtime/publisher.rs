@@ -1,10 +1,10 @@
 //! Makes task epochs durable: in transactions, or as records whose offsets are committed later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use processor_core::{EpochId, EpochPayload, TaskOutputs};
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -12,8 +12,8 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use super::RunError;
 use super::shared::Shared;
 use crate::kafka::{
-    Commit, EpochAcks, KafkaError, KafkaOutbox, OutboxRecord, Produced, Transaction, TransactionEnd,
-    Transactor,
+    Commit, Consumer, EpochAcks, KafkaError, KafkaOutbox, OutboxRecord, Produced, Transaction,
+    TransactionEnd, TransactionError, Transactor,
 };
 
 /// What the tasks of a worker handed out in one epoch, and the offsets after it.
@@ -79,7 +79,12 @@ impl Publisher {
     }
 
     /// Exactly once: a thread that runs one transaction at a time, so that the worker reads on meanwhile.
-    pub(super) fn transactions(shared: &Arc<Shared>, worker: usize, transactor: Transactor) -> Self {
+    pub(super) fn transactions(
+        shared: &Arc<Shared>,
+        consumer: &Consumer,
+        worker: usize,
+        transactor: Transactor,
+    ) -> Self {
         let (answer, answers) = mpsc::channel();
         // Epochs come one at a time; see `TaskEpochs`.
         let (jobs, todo) = mpsc::sync_channel::<Job>(1);
@@ -87,7 +92,9 @@ impl Publisher {
             .name(format!("transactions-{worker}"))
             .spawn({
                 let (shared, answer) = (Arc::clone(shared), answer.clone());
-                move || run_transactions(&shared, &transactor, &todo, &answer)
+                let mut transactions =
+                    Transactions { shared, consumer: consumer.clone(), transactor, fenced: VecDeque::new() };
+                move || transactions.run(&todo, &answer)
             })
             .expect("the operating system grants a thread at start");
         let way = Way::Transactions { jobs: Some(jobs), thread: Some(thread) };
@@ -133,7 +140,7 @@ impl Publisher {
         let sent = records(&self.shared, &outputs, &mut |record| loop {
             match outbox.send(&acks, record) {
                 // The same call may be made again: Kafka does not take records for now, and nothing else is read.
-                Err(error @ KafkaError::Backpressure { .. }) => self.shared.problem(error.to_string()),
+                Err(error @ KafkaError::Backpressure { .. }) => self.shared.error(&error),
                 other => return other,
             }
         });
@@ -142,24 +149,43 @@ impl Publisher {
     }
 }
 
-fn run_transactions(
-    shared: &Shared,
-    transactor: &Transactor,
-    todo: &Receiver<Job>,
-    answer: &Sender<(EpochId, Published)>,
-) {
-    loop {
-        let job = match todo.recv_timeout(IDLE) {
-            Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) => {
-                transactor.idle();
-                continue;
+/// How often a producer is fenced within [`FENCED_SPAN`] before the process ends: once can be a pause of the process,
+/// more is another processor of the same name.
+const FENCED_MAX: usize = 3;
+const FENCED_SPAN: Duration = Duration::from_secs(600);
+
+/// The thread of a worker's transactions.
+struct Transactions {
+    shared: Arc<Shared>,
+    consumer: Consumer,
+    transactor: Transactor,
+    /// When the producer was fenced lately.
+    fenced: VecDeque<Instant>,
+}
+
+impl Transactions {
+    fn run(&mut self, todo: &Receiver<Job>, answer: &Sender<(EpochId, Published)>) {
+        loop {
+            let job = match todo.recv_timeout(IDLE) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.transactor.idle();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let published = self.transact(&job);
+            if answer.send((job.id, published)).is_err() {
+                return;
             }
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        let sent_at = std::time::Instant::now();
+        }
+    }
+
+    fn transact(&mut self, job: &Job) -> Published {
+        let shared = &self.shared;
+        let sent_at = Instant::now();
         let content = Content { shared, epoch: &job.epoch };
-        let published = match transactor.execute(&content, &job.generation, shared.transaction_deadline) {
+        match self.transactor.execute(&content, &job.generation, shared.transaction_deadline) {
             Ok(TransactionEnd::Committed(produced)) => {
                 if !job.epoch.commits.is_empty() {
                     shared.membership.confirm(sent_at);
@@ -171,11 +197,40 @@ fn run_transactions(
             Ok(TransactionEnd::Aborted { reason, membership_lost }) => {
                 Published::Aborted { reason, membership_lost }
             }
+            Err(TransactionError::Fenced { id }) => match self.renew(&id) {
+                Ok(published) => published,
+                Err(error) => Published::Failed(error),
+            },
             Err(error) => Published::Failed(error.into()),
-        };
-        if answer.send((job.id, published)).is_err() {
-            return;
         }
+    }
+
+    /// Goes on with a new producer. Whether the transaction was committed before the fence is not known here, so the
+    /// group is joined anew, and everything starts from what is committed.
+    fn renew(&mut self, id: &str) -> Result<Published, RunError> {
+        self.fenced.push_back(Instant::now());
+        while self.fenced.front().is_some_and(|at| at.elapsed() > FENCED_SPAN) {
+            self.fenced.pop_front();
+        }
+        let fenced = || TransactionError::Fenced { id: id.to_owned() };
+        if self.fenced.len() >= FENCED_MAX {
+            return Err(fenced().into());
+        }
+        self.transactor = self.transactor.renewed()?;
+        let started = Instant::now();
+        let ready = self.transactor.init(|error| {
+            self.shared.problem(format!("starting transactions again: {error}"));
+            started.elapsed() < self.shared.transaction_deadline
+        })?;
+        if !ready {
+            return Err(TransactionError::Hung {
+                step: "starting transactions again",
+                waited_s: started.elapsed().as_secs(),
+            }
+            .into());
+        }
+        self.consumer.rejoin();
+        Ok(Published::Aborted { reason: fenced().to_string(), membership_lost: true })
     }
 }
 

@@ -74,7 +74,7 @@ impl Reporter {
         let of: Vec<_> = foreign.iter().map(|at| (self.shared.partials_topic.clone(), *at)).collect();
         let committed = match consumer.committed(&of, FOREIGN_TIMEOUT) {
             Ok(committed) => committed,
-            Err(error) => return self.shared.problem(error.to_string()),
+            Err(error) => return self.shared.error(&error),
         };
         for (partition, committed) in foreign.iter().zip(committed) {
             let Some(committed) = committed else { continue };

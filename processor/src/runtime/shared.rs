@@ -140,6 +140,12 @@ impl Shared {
         self.board.error(now().millis(), text);
     }
 
+    /// An error with its causes, for the log and the page.
+    pub(super) fn error(&self, error: &dyn std::error::Error) {
+        let causes = std::iter::successors(error.source(), |error| error.source());
+        self.problem(causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")));
+    }
+
     pub(super) fn reports(&self) -> MutexGuard<'_, Reports> {
         lock(&self.reports)
     }

@@ -240,6 +240,9 @@ impl Stage1 {
             self.tick();
         }
         if !draining && self.sealed_at.elapsed() >= self.shared.epoch_interval && self.may_seal() {
+            if self.shared.membership.wants_renewal() {
+                self.committed.clear(); // the same offsets again: an answer of the group is what is wanted
+            }
             let now = now();
             for slot in self.tasks.values_mut().filter(|slot| !slot.ended) {
                 slot.task.emit(now, self.outputs.entry(slot.partition).or_default());
@@ -262,7 +265,9 @@ impl Stage1 {
     }
 
     fn tick(&mut self) {
-        let now = now();
+        // A partition is silent for certain only as far as Kafka has answered.
+        let Some(ago) = self.shared.membership.confirmed_ago() else { return };
+        let now = now().plus_micros(-i64::try_from(ago.as_micros()).unwrap_or(i64::MAX));
         let frontier = match self.shared.frontier.load(Ordering::Acquire) {
             i64::MIN => None,
             micros => Some(Timestamp::from_micros(micros)),
@@ -353,7 +358,7 @@ impl Stage1 {
                 TaskStep::Commit(epoch) => {
                     if let Err(error) = self.consumer.commit(&epoch.commits) {
                         // A rebalance may be under way; a later commit covers this one, and a lost one repeats work.
-                        self.shared.problem(error.to_string());
+                        self.shared.error(&error);
                     }
                 }
             }

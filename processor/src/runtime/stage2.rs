@@ -214,7 +214,7 @@ impl Stage2 {
         while let Some(MergeCommits { commits, fresh }) = self.epochs.next() {
             self.shared.confirm_fresh(&fresh);
             if let Err(error) = self.consumer.commit(&commits) {
-                self.shared.problem(error.to_string());
+                self.shared.error(&error);
             }
             self.committed.extend(commits.into_iter().map(|commit| (commit.partition, commit)));
         }
@@ -229,7 +229,7 @@ impl Stage2 {
         self.renewed_at = Instant::now();
         let commits: Vec<Commit> = self.committed.values().cloned().collect();
         if let Err(error) = self.consumer.commit(&commits) {
-            self.shared.problem(error.to_string());
+            self.shared.error(&error);
         }
     }
 

@@ -102,7 +102,7 @@ impl Worker {
         transactor: Option<Transactor>,
     ) -> Handle {
         let publisher = match transactor {
-            Some(transactor) => Publisher::transactions(shared, at, transactor),
+            Some(transactor) => Publisher::transactions(shared, consumer, at, transactor),
             None => Publisher::outbox(shared),
         };
         let (sender, commands) = mpsc::channel();
@@ -204,7 +204,7 @@ impl Worker {
             match item {
                 Item::Run(run) => stage2.messages(&run)?,
                 Item::End(end) => stage2.end(&end),
-                Item::Problem(problem) => shared.problem(problem.to_string()),
+                Item::Problem(problem) => shared.error(&problem),
             }
         }
         Ok(())
@@ -227,7 +227,7 @@ impl Worker {
             match item {
                 Item::Run(run) => stage1.records(&run),
                 Item::End(end) => stage1.end(&end),
-                Item::Problem(problem) => shared.problem(problem.to_string()),
+                Item::Problem(problem) => shared.error(&problem),
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use processor_core::Delivery;
 
 use super::inputs::check_topic;
 use super::reader::Reader;
-use crate::kafka::{ClientSettings, KafkaError};
+use crate::kafka::{ClientSettings, KafkaError, SESSION_TIMEOUT, SESSION_TIMEOUT_MIN};
 
 /// The connection, the group and the internal topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +112,16 @@ fn read_properties(reader: &mut Reader<'_>) -> KafkaProperties {
             client_id: String::new(),
             properties: BTreeMap::from([(name.clone(), value.clone())]),
         };
+        let short = |ms: u64| Duration::from_millis(ms) < SESSION_TIMEOUT_MIN;
+        if name == "session.timeout.ms" && value.parse().is_ok_and(short) {
+            let text = format!(
+                "= {value} is below {}: a write to InfluxDB takes up to 10 s, and has to be over before others may \
+                 write; leave it out for {}",
+                SESSION_TIMEOUT_MIN.as_millis(),
+                SESSION_TIMEOUT.as_millis(),
+            );
+            reader.problem("kafka.properties.session.timeout.ms", text);
+        }
         if let Err(text) = try_property(&alone, name) {
             reader.problem(&format!("kafka.properties.{name}"), text);
         }

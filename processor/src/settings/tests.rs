@@ -273,9 +273,9 @@ fn a_number_far_beyond_the_inputs_does_not_make_a_list_of_it() {
 #[test]
 fn kafka_properties_keep_their_dots_and_are_checked_by_librdkafka() {
     let toml =
-        "[kafka.properties]\n'session.timeout.ms' = 9000\nsocket.nagle.disable = true\n'linger.ms' = '7'";
+        "[kafka.properties]\n'session.timeout.ms' = 30000\nsocket.nagle.disable = true\n'linger.ms' = '7'";
     let properties = load(toml, &[]).unwrap().kafka.properties;
-    assert_eq!(properties["session.timeout.ms"], "9000");
+    assert_eq!(properties["session.timeout.ms"], "30000");
     assert_eq!(properties["socket.nagle.disable"], "true");
     assert_eq!(properties["linger.ms"], "7");
     let said = |line: &str| problem(&format!("[kafka.properties]\n{line}"), &[]);
@@ -284,6 +284,7 @@ fn kafka_properties_keep_their_dots_and_are_checked_by_librdkafka() {
             .starts_with("kafka.properties.group.id cannot be set here: set kafka.group_id")
     );
     assert!(said("'fetch.wait.max.mss' = 1").contains("is not a property of librdkafka"));
+    assert!(said("'session.timeout.ms' = 9000").contains("= 9000 is below 25000"));
     assert!(said("'session.timeout.ms' = 'long'").contains("is refused by librdkafka: Invalid value"));
 }
 

@@ -9,7 +9,7 @@ use events::Timestamp;
 use processor::influx::retry::{Pause, Stop};
 use processor::influx::{DeadLine, InfluxConfig, InfluxSink, Tuning};
 use processor::sink::{Ack, PointBatch, PointSink as _, SinkStatus};
-use processor_core::schema::URL_TOP;
+use processor_core::schema::{FieldKind, PIPELINE, URL_TOP};
 use processor_core::{FieldValue, Point, Resolution};
 
 use super::server::Server;
@@ -145,4 +145,15 @@ pub(crate) fn point_at(resolution: Resolution, rank: u64, requests: i64) -> Poin
 /// The line of [`point`].
 pub(crate) fn line(rank: u64, requests: i64) -> String {
     format!(r#"url_top,rank={rank:04} url="/x",requests={requests}i,errors=0i 1755720650000"#)
+}
+
+/// A point that an instance writes of itself.
+pub(crate) fn own_point() -> Point {
+    let number = |kind: &FieldKind| match kind {
+        FieldKind::Float => FieldValue::Float(0.0),
+        _ => FieldValue::Integer(0),
+    };
+    let fields = PIPELINE.fields.iter().map(|(_, kind)| number(kind)).collect();
+    let tags = vec!["processor".into(), "one".into()];
+    Point::new(Resolution::Raw, &PIPELINE, tags, fields, Timestamp::from_secs(1_755_720_650))
 }

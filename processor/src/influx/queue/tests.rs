@@ -196,6 +196,7 @@ fn parse(text: &str) -> (u64, u64) {
 fn line(series: u64, value: &str) -> Line {
     let name = format!("s={series}");
     Line {
+        shared: true,
         bytes: format!("{name} {value} {series}").into_bytes(),
         series_len: name.len(),
         time: Timestamp::from_secs(1),

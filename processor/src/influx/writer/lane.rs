@@ -169,10 +169,13 @@ impl LaneWriter {
         let mut pieces = vec![taken];
         let mut is_request_proven = false;
         while let Some(piece) = pieces.pop() {
-            if !piece.is_empty() && (self.tuning.time_left)() < SERVER_WRITE_TIME {
-                let problem = Problem::membership_unconfirmed(self.client.config());
-                pieces.push(piece);
-                return (pieces, Some(Failure { problem, wait: MEMBERSHIP_RETRY }));
+            let (held, piece) = self.hold_unconfirmed(piece);
+            if !held.is_empty() {
+                pieces.push(held);
+                if piece.is_empty() {
+                    let problem = Problem::membership_unconfirmed(self.client.config());
+                    return (pieces, Some(Failure { problem, wait: MEMBERSHIP_RETRY }));
+                }
             }
             let outcome = self.send(&piece);
             match self.judge(outcome, piece, &mut is_request_proven) {
@@ -187,6 +190,14 @@ impl LaneWriter {
             }
         }
         (pieces, None)
+    }
+
+    /// Parts the lines that only a confirmed member may write from the rest, while this is none.
+    fn hold_unconfirmed(&self, piece: Vec<Taken>) -> (Vec<Taken>, Vec<Taken>) {
+        if (self.tuning.time_left)() >= SERVER_WRITE_TIME {
+            return (Vec::new(), piece);
+        }
+        piece.into_iter().partition(|taken| taken.line.shared)
     }
 
     /// One request.
