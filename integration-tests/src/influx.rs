@@ -314,6 +314,22 @@ impl Influx {
         assert_eq!(reply.status, 204, "InfluxDB takes the lines: {}", reply.body);
     }
 
+    /// Deletes the points of a measurement at one moment, milliseconds.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn delete(&self, bucket: &str, measurement: &str, time_ms: i64) {
+        // The range's end is inclusive.
+        let at = |nanos: &str| {
+            format!("{}.{:03}{nanos}Z", utc(time_ms.div_euclid(1_000)), time_ms.rem_euclid(1_000))
+        };
+        let path = format!("/api/v2/delete?org={}&bucket={}", self.org, bucket.replace('/', "%2F"));
+        let wanted = json!({
+            "start": at("000000"), "stop": at("000001"), "predicate": format!("_measurement=\"{measurement}\""),
+        });
+        self.api("POST", &path, Some(&wanted));
+    }
+
     fn make_buckets(&mut self) {
         let orgs = self.api("GET", &format!("/api/v2/orgs?org={}", self.org), None);
         self.org_id = orgs["orgs"][0]["id"].as_str().expect("the organisation exists").to_owned();
@@ -364,6 +380,19 @@ impl Influx {
             Err(error) => Err(error),
         });
     }
+}
+
+/// Seconds since the epoch as RFC 3339 without the zone (Howard Hinnant's `civil_from_days`).
+fn utc(secs: i64) -> String {
+    let (days, of_day) = (secs.div_euclid(86_400) + 719_468, secs.rem_euclid(86_400));
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", of_day / 3_600, of_day / 60 % 60, of_day % 60)
 }
 
 impl Drop for Influx {

@@ -10,7 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Headers, Message};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tempfile::TempDir;
@@ -237,6 +237,47 @@ impl Kafka {
             producer.send(BaseRecord::to(topic).key(key).payload(value)).expect("room in the queue");
         }
         producer.flush(Duration::from_secs(30)).expect("every record is acknowledged");
+    }
+
+    /// Writes records again as they are, with key, headers and timestamp, each to its partition.
+    ///
+    /// # Panics
+    /// If one is not acknowledged.
+    pub fn produce_again<'a>(&self, topic: &str, records: impl IntoIterator<Item = &'a Record>) {
+        let producer: BaseProducer =
+            self.client().set("enable.idempotence", "true").create().expect("a producer");
+        for record in records {
+            let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header { key, value: Some(value.as_bytes()) })
+            });
+            let mut again: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic)
+                .partition(record.partition)
+                .payload(record.value.as_slice())
+                .headers(headers)
+                .timestamp(record.timestamp_ms);
+            again.key = record.key.as_deref();
+            producer.send(again).map_err(|(error, _)| error).expect("room in the queue");
+        }
+        producer.flush(Duration::from_secs(30)).expect("every record is acknowledged");
+    }
+
+    /// Deletes a topic and waits until it is gone.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn delete_topic(&self, topic: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("an admin client");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let results =
+            runtime.block_on(admin.delete_topics(&[topic], &AdminOptions::new())).expect("an answer");
+        assert!(results[0].is_ok(), "topic {topic} is deleted: {results:?}");
+        eventually("the topic is gone", || {
+            if self.topics().iter().any(|name| name == topic) {
+                Err("it is there".to_owned())
+            } else {
+                Ok(())
+            }
+        });
     }
 
     /// End offset of each partition.

@@ -20,6 +20,7 @@ mod numbers;
 mod process;
 mod programs;
 mod proxy;
+mod verdict;
 mod wait;
 
 pub use browser::Browser;
@@ -32,4 +33,5 @@ pub use numbers::Numbers;
 pub use process::{Running, cache_dir};
 pub use programs::{Processor, ProcessorConfig, Producer, program};
 pub use proxy::{Fault, Proxy};
+pub use verdict::Verdict;
 pub use wait::{eventually, eventually_within};

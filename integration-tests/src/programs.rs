@@ -44,6 +44,8 @@ pub struct ProcessorConfig {
     pub names: Names,
     /// The `[influxdb]` section's lines; no section where empty.
     pub influxdb: Vec<(String, String)>,
+    /// Further lines of the `[kafka]` section.
+    pub kafka: Vec<(String, String)>,
     /// Lines of the `[windows]` section.
     pub windows: Vec<(String, String)>,
     /// Whole further sections, appended as they are.
@@ -71,6 +73,7 @@ impl ProcessorConfig {
                 quoted("rollup_1m", &buckets.minute),
                 quoted("rollup_1h", &buckets.hour),
             ],
+            kafka: Vec::new(),
             windows: Vec::new(),
             extra: String::new(),
             http_port: free_port(),
@@ -82,6 +85,13 @@ impl ProcessorConfig {
     #[must_use]
     pub fn influxdb(mut self, key: &str, value: &str) -> Self {
         set(&mut self.influxdb, key, value);
+        self
+    }
+
+    /// The same with another value in `[kafka]`; text needs its own quotes.
+    #[must_use]
+    pub fn kafka(mut self, key: &str, value: &str) -> Self {
+        set(&mut self.kafka, key, value);
         self
     }
 
@@ -112,9 +122,10 @@ impl ProcessorConfig {
         let Names { topic, group, partials, incidents } = &self.names;
         let instance =
             self.instance_id.as_ref().map(|id| format!("instance_id = {id:?}\n")).unwrap_or_default();
+        let more: String = self.kafka.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         let mut toml = format!(
             "[kafka]\nbrokers = {:?}\ngroup_id = {group:?}\npartials_topic = {partials:?}\n\
-             incidents_topic = {incidents:?}\n{instance}\n[[inputs]]\ntopic = {topic:?}\nformat = \"json\"\n\n\
+             incidents_topic = {incidents:?}\n{instance}{more}\n[[inputs]]\ntopic = {topic:?}\nformat = \"json\"\n\n\
              [http]\nlisten = \"127.0.0.1:{}\"\n",
             self.brokers, self.http_port,
         );

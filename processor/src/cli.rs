@@ -1,4 +1,4 @@
-//! What can be typed: `processor run | check | dlq`.
+//! What can be typed: `processor run | check | verify | dlq`.
 //!
 //! This only says what was asked for. The words of `--help` live here; the commands themselves do not.
 
@@ -10,6 +10,7 @@ use events::Reason;
 use crate::settings::Sources;
 
 pub mod dlq;
+pub mod verify;
 
 const ABOUT: &str = "Turns Kafka topics of clicks into windows of numbers in InfluxDB.";
 
@@ -19,6 +20,7 @@ Examples:
   processor check --config clickpulse.toml             are settings and connections right?
   processor run --config clickpulse.toml               runs until SIGTERM or Ctrl-C
   processor run --config clickpulse.toml --until-end   a backfill: ends when all is read
+  processor verify --config clickpulse.toml            is what InfluxDB holds what the topics say?
   processor dlq list --config clickpulse.toml          what was rejected, and why
 
 Settings: defaults < the file of --config < variables such as CLICKPULSE__KAFKA__BROKERS < flags.
@@ -46,7 +48,7 @@ struct Common {
     #[arg(long, value_enum, value_name = "FORMAT", global = true, help_heading = "Settings")]
     log_format: Option<LogFormatArg>,
     /// error, warn, info, debug or trace, also per target: info,processor::kafka=debug [default: log.level,
-    /// else info]; check and dlq log only if it is given
+    /// else info]; check, verify and dlq log only if it is given
     #[arg(long, value_name = "FILTER", global = true, help_heading = "Settings")]
     log_level: Option<String>,
 }
@@ -66,6 +68,9 @@ pub enum Command {
     /// Tries the settings and every connection, and says for each what it found
     #[command(after_help = CHECK_HELP)]
     Check,
+    /// Computes every number again from the topics, and compares with what InfluxDB holds
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
     /// Looks at rejected records and sends them back
     #[command(subcommand, after_help = DLQ_HELP)]
     Dlq(DlqCommand),
@@ -88,6 +93,27 @@ are looked at even after a failure. Nothing is created, and nothing written stay
 
 Exit codes: 0 nothing failed (warnings may be there), 1 something failed, 2 wrong usage or settings.";
 
+const VERIFY_HELP: &str = "\
+Reads the input topics from their beginning to the committed offsets, by simple code that shares only the \
+event decoder with `run`, and compares every point of the three buckets, and every record of the \
+dead-letter and late topics, with what should be there. It joins no group, and writes nothing anywhere.
+
+It may run beside a running processor: windows that are not final yet are left out, and it says from when \
+on. Missing: should be there. Different: has other values. Unexpected: should not be there. Doubled: more \
+than once. Skipped: cannot be compared, for a reason that a note gives.
+
+The processor's token may only write; give one that may read the buckets by --influx-token-file, such as \
+the one that Grafana has.
+
+Examples:
+  processor verify --config clickpulse.toml --influx-token-file grafana.token
+  processor verify --config clickpulse.toml --from 2026-01-15T08:00:00Z --until 2026-01-15T09:00:00Z
+  processor verify --config clickpulse.toml --open       after run --until-end, with nothing running
+  processor verify --config clickpulse.toml --json | jq .differences
+
+Exit codes: 0 all is as it should be, 1 something differs or could not be compared, 2 wrong usage or \
+settings.";
+
 const DLQ_HELP: &str = "\
 Records that are not valid events are kept in <input topic>.dlq: the original bytes, with headers that \
 say the reason and where they came from.
@@ -107,6 +133,45 @@ pub struct RunArgs {
     /// Read to the end offsets of now, finish all windows, exit 0
     #[arg(long)]
     pub until_end: bool,
+}
+
+/// `processor verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Only windows that begin at this moment of event time or later
+    #[arg(long, value_name = "TIME", value_parser = verify::parse_time)]
+    pub from: Option<i64>,
+    /// Only windows that end at this moment of event time or earlier
+    #[arg(long, value_name = "TIME", value_parser = verify::parse_time)]
+    pub until: Option<i64>,
+    /// Only windows of this length
+    #[arg(long, value_enum, value_name = "LENGTH")]
+    pub resolution: Option<ResolutionArg>,
+    /// At most this many examples of each kind of difference
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub examples: usize,
+    /// Open windows as well: right only if everything was read (run --until-end) and nothing is running
+    #[arg(long)]
+    pub open: bool,
+    /// A file with a token that may read the buckets [default: the token of the settings]
+    #[arg(long, value_name = "FILE")]
+    pub influx_token_file: Option<PathBuf>,
+    /// The result as one JSON object, and no progress
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A length of windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ResolutionArg {
+    /// windows.size, bucket raw_10s
+    Raw,
+    /// A minute, bucket rollup_1m
+    #[value(name = "1m")]
+    Minute,
+    /// An hour, bucket rollup_1h
+    #[value(name = "1h")]
+    Hour,
 }
 
 /// `processor dlq …`.
@@ -172,7 +237,7 @@ impl Cli {
         }
     }
 
-    /// Whether to log: `check` and `dlq` print what they find, and log beside that only when asked to.
+    /// Whether to log: `check`, `verify` and `dlq` print what they find, and log beside that only when asked to.
     #[must_use]
     pub const fn logs(&self) -> bool {
         matches!(self.command, Command::Run(_)) || self.common.log_level.is_some()

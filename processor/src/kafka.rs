@@ -6,7 +6,8 @@
 //!
 //! There are two ways out. A [`Transactor`] makes an epoch's records and offsets visible together; [`KafkaOutbox`] sends
 //! records that [`EpochAcks`] counts until all are acknowledged, and offsets are committed apart. [`Membership`] is what
-//! the group has confirmed of this process. [`admin`] makes and inspects topics, [`dlq`] serves `processor dlq`, [`tail`] follows one topic.
+//! the group has confirmed of this process. [`admin`] makes and inspects topics, [`dlq`] serves `processor dlq`, [`tail`] follows one topic,
+//! [`scan`] reads in bulk what a group has committed.
 //!
 //! Left out on purpose: offsets are never committed by librdkafka on its own, and nothing here reads a payload.
 
@@ -19,6 +20,7 @@ mod log;
 mod membership;
 mod offsets;
 mod producer;
+pub mod scan;
 mod settings;
 pub mod tail;
 mod transaction;

@@ -14,4 +14,5 @@ pub mod shutdown;
 pub mod sink;
 pub mod status;
 pub mod telemetry;
+pub mod verify;
 pub mod web;

@@ -1,5 +1,5 @@
 use std::io::{Read as _, Write as _};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -196,6 +196,44 @@ impl Client {
             series.extend(statement.series);
         }
         Ok(series)
+    }
+
+    /// How long a bucket keeps points; `None`: for ever.
+    ///
+    /// # Errors
+    /// [`QueryError`]; [`QueryError::Refused`] with 404 where the token may not read the bucket or there is none.
+    pub fn retention(&self, bucket: &str) -> Result<Option<Duration>, QueryError> {
+        #[derive(serde::Deserialize)]
+        struct Wire {
+            #[serde(default)]
+            buckets: Vec<Found>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Found {
+            name: String,
+            #[serde(default, rename = "retentionRules")]
+            rules: Vec<Rule>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Rule {
+            #[serde(default, rename = "everySeconds")]
+            seconds: u64,
+        }
+        let url = format!(
+            "{}/api/v2/buckets?org={}&name={}",
+            self.base,
+            encode_query(&self.config.org),
+            encode_query(bucket)
+        );
+        let response = self.agent.get(url).header(header::AUTHORIZATION, &self.authorization).call();
+        let body = self.read_answer(response, ANSWER_BYTES_MAX)?;
+        let wire: Wire = serde_json::from_str(&body).map_err(QueryError::Malformed)?;
+        let Some(found) = wire.buckets.into_iter().find(|found| found.name == bucket) else {
+            let message = format!("there is no bucket {bucket:?} that this token may read");
+            return Err(QueryError::Refused { status: 404, message });
+        };
+        let kept = found.rules.iter().map(|rule| rule.seconds).filter(|seconds| *seconds > 0).min();
+        Ok(kept.map(Duration::from_secs))
     }
 
     fn read_answer(

@@ -173,6 +173,20 @@ impl ClientSettings {
         Ok(config)
     }
 
+    /// The librdkafka settings of a reader in bulk; with a group's name it can ask for that group's offsets. It joins
+    /// nothing and commits nothing.
+    ///
+    /// # Errors
+    /// [`KafkaError::ReservedProperty`].
+    pub(crate) fn to_scan_config(&self, group: Option<&str>) -> Result<ClientConfig, KafkaError> {
+        let mut config = self.to_reader_config()?;
+        config.set("queued.max.messages.kbytes", "32768");
+        if let Some(group) = group {
+            config.set("group.id", group);
+        }
+        Ok(config)
+    }
+
     fn base(&self, role: Role) -> ClientConfig {
         let mut config = ClientConfig::new();
         config

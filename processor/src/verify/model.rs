@@ -1,0 +1,419 @@
+//! The rules of the contract, one record after the other: what counts, in which window, and what does not.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use events::{Decoder, Event, EventType, OptionsError};
+
+use super::aside::{self, Aside, Copied, Position, bytes_of};
+use super::facts::{Fact, Facts, Kind as FactKind};
+use super::hour::Hour;
+use super::names::Limit;
+use super::quality::Floating;
+use super::repeats::{Repeats, mark};
+use super::report::{Kind, Report};
+use super::route::{self, OTHER};
+use super::rules::{HOUR, Rules};
+use super::watermark::{NOT_BEGUN, Recorded, Watermark};
+
+/// One partition of one input, as it is to be read.
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    /// The input's number.
+    pub input: u16,
+    /// Its topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The greatest watermark there may have been before the first record; `None` where that is the log's very first.
+    pub began_below: Option<i64>,
+    /// What was committed of its watermark.
+    pub recorded: Recorded,
+}
+
+/// A record of a log, in offset order.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// Kafka's timestamp of it.
+    pub timestamp_ms: i64,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
+}
+
+#[derive(Debug)]
+struct Log {
+    options: LogOptions,
+    decoder: Decoder,
+    watermark: Watermark,
+    repeats: Repeats,
+    /// Index of its task.
+    task: usize,
+    ended: bool,
+    /// Rows of the report for its dead letters and late records.
+    rows: [usize; 2],
+}
+
+/// What the inputs of one partition number share.
+#[derive(Debug)]
+struct Task {
+    partition: i32,
+    facts: Facts,
+    urls: Limit,
+    routes: Limit,
+    campaigns: Limit,
+    forgot_at: i64,
+}
+
+/// A series of requests by name, with the first and the last moment it was seen.
+pub(super) type Series = HashMap<(Arc<str>, &'static str, u16), (i64, i64)>;
+
+/// Everything counted so far, and what the next records need.
+#[derive(Debug)]
+pub struct Model {
+    pub(super) rules: Rules,
+    logs: Vec<Log>,
+    tasks: Vec<Task>,
+    /// By start: those that may still change, or were not taken yet.
+    hours: BTreeMap<i64, Hour>,
+    pub(super) series: Series,
+    pub(super) floating: Vec<Floating>,
+    rejected: Aside,
+    late: Aside,
+    exactly_once: bool,
+}
+
+/// The row of a topic in the report.
+pub(super) const RECORDS: &str = "records";
+
+impl Model {
+    /// For these logs; `rejected` and `late` are what the processor has set aside. A log's place in `logs` is its number.
+    ///
+    /// `places` of a report are the three buckets, then for each input its dead-letter and its late topic.
+    ///
+    /// # Errors
+    /// If an input's field names cannot be mapped.
+    pub fn new(
+        rules: Rules,
+        logs: Vec<LogOptions>,
+        rejected: Aside,
+        late: Aside,
+        exactly_once: bool,
+    ) -> Result<Self, OptionsError> {
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut made = Vec::with_capacity(logs.len());
+        for options in logs {
+            let known = tasks.iter().position(|task| task.partition == options.partition);
+            let task = known.unwrap_or_else(|| {
+                tasks.push(Task::new(options.partition, &rules));
+                tasks.len() - 1
+            });
+            let first_row = 3 + 2 * usize::from(options.input);
+            made.push(Log {
+                decoder: Decoder::new(&rules.inputs[usize::from(options.input)])?,
+                watermark: Watermark::new(options.began_below.unwrap_or(NOT_BEGUN), options.recorded.clone()),
+                repeats: Repeats::new(rules.dedup),
+                task,
+                ended: false,
+                rows: [first_row, first_row + 1],
+                options,
+            });
+        }
+        Ok(Self {
+            rules,
+            logs: made,
+            tasks,
+            hours: BTreeMap::new(),
+            series: Series::new(),
+            floating: Vec::new(),
+            rejected,
+            late,
+            exactly_once,
+        })
+    }
+
+    /// Takes the next record of a log.
+    pub fn record(&mut self, log: usize, record: &Record<'_>, report: &mut Report) {
+        let Self { rules, logs, tasks, hours, floating, rejected, late, .. } = self;
+        let log = &mut logs[log];
+        let task = &mut tasks[log.task];
+        let position: Position = (log.options.input, log.options.partition, record.offset);
+        let timestamp = record.timestamp_ms.saturating_mul(1_000);
+        let Log { decoder, watermark, repeats, options, rows, .. } = log;
+        watermark.arrives(record.offset, timestamp, rules);
+        report.records.read += 1;
+        let copied = |reason: &str| Copied {
+            reason: reason.into(),
+            detail: "".into(),
+            bytes: bytes_of(record.key, record.value),
+            written: 0,
+        };
+        let event = match decoder.decode(record.value) {
+            Ok(event) if event.time.micros() <= timestamp.saturating_add(rules.future_skew) => Ok(event),
+            Ok(_) => Err("future_timestamp"),
+            Err(rejection) => Err(rejection.reason.name()),
+        };
+        let event = match event {
+            Ok(event) => event,
+            Err(reason) => {
+                report.records.rejected += 1;
+                let row = (rows[0], RECORDS);
+                rejected.expect(position, timestamp, &copied(reason), row, &options.topic, report);
+                let (from, to) = watermark.present(timestamp);
+                return uncounted(hours, floating, rules, reason, from, to);
+            }
+        };
+        let time = event.time.micros();
+        let closes = rules.closes(time);
+        let copy = late.has(position).cloned();
+        let named = copy.as_ref().and_then(|copy| aside::named_watermark(&copy.detail, time, rules));
+        let by_the_log = closes <= watermark.low;
+        if let Some(copy) = copy.as_ref().filter(|_| !by_the_log) {
+            let was = named.unwrap_or(closes).max(closes);
+            if watermark.allows(was, timestamp, copy.written, rules) {
+                watermark.was(was);
+                report.records.late_by_the_wall_clock += 1;
+            } else {
+                let (what, found) = (aside::at(&options.topic, position), copy.detail.to_string());
+                let expected = Some("counted: its window was open by the log".to_owned());
+                report.differs(rows[1], RECORDS, Kind::Unexpected, || {
+                    (format!("the copy of {what}"), expected, Some(found), Some(what))
+                });
+                late.forgive(position);
+            }
+        }
+        if closes <= watermark.low {
+            report.records.late += u64::from(by_the_log);
+            let row = (rows[1], RECORDS);
+            late.expect(position, timestamp, &copied("late"), row, &options.topic, report);
+            // To the millisecond, the copy says where the watermark was.
+            let exact = named.filter(|named| (watermark.low - 999..=watermark.high).contains(named));
+            let (mut from, mut to) = watermark.present(timestamp);
+            if let Some(named) = exact {
+                (from, to) = (from.max(named), to.min((named + 999).max(from)));
+            }
+            return uncounted(hours, floating, rules, "late", from, to);
+        }
+        if copy.is_none() {
+            watermark.was_below(closes);
+        }
+        if event.event_id.is_some_and(|id| repeats.is_repeat(mark(id), time)) {
+            report.records.duplicates += 1;
+            let window = window(hours, rules, time);
+            *window.quality.entry("duplicate").or_default() += 1;
+            window.saw(position.0, position.1, position.2);
+            return;
+        }
+        report.records.counted += 1;
+        task.count(hours, &event, position, watermark.low, rules);
+        if time >= watermark.low {
+            task.keep(&event, position, time >= watermark.high, watermark.low, rules);
+        }
+        watermark.counted(time, rules);
+    }
+
+    /// Nothing more comes of a log.
+    pub fn end(&mut self, log: usize) {
+        self.logs[log].ended = true;
+    }
+
+    /// The least watermark over the logs that have not ended; `i64::MAX` where all have.
+    #[must_use]
+    pub fn frontier(&self) -> i64 {
+        let running = self.logs.iter().filter(|log| !log.ended);
+        running.map(|log| log.watermark.low).min().unwrap_or(i64::MAX)
+    }
+
+    /// A log's watermark, at least.
+    #[must_use]
+    pub fn watermark(&self, log: usize) -> i64 {
+        self.logs[log].watermark.low
+    }
+
+    /// Decides what all logs are past, and hands out the hours that no record to come can change, the earliest first.
+    pub(super) fn finished_hours(&mut self) -> Vec<(i64, Hour)> {
+        let frontier = self.frontier();
+        let Self { rules, logs, tasks, hours, series, .. } = self;
+        for (at, task) in tasks.iter_mut().enumerate() {
+            let running = logs.iter().filter(|log| log.task == at && !log.ended);
+            let watermark = running.map(|log| log.watermark.low).min().unwrap_or(i64::MAX);
+            if watermark == NOT_BEGUN {
+                continue;
+            }
+            task.facts
+                .decide(watermark, rules, |checkout| window(hours, rules, checkout.time).checkout(checkout));
+            if watermark < i64::MAX && watermark - rules.window >= task.forgot_at {
+                task.forgot_at = watermark;
+                task.facts.forget(watermark, rules);
+            }
+        }
+        for log in logs.iter_mut().filter(|log| log.watermark.low != NOT_BEGUN) {
+            log.repeats.forget_before(log.watermark.low - rules.lateness - rules.window);
+        }
+        let mut finished = Vec::new();
+        while let Some(hour) = hours.first_entry() {
+            if frontier != i64::MAX
+                && (frontier == NOT_BEGUN || hour.key() + HOUR + rules.lateness > frontier)
+            {
+                break;
+            }
+            finished.push(hour.remove_entry());
+        }
+        if !finished.is_empty() {
+            let open = hours.values();
+            finished.iter().map(|(_, hour)| hour).chain(open).for_each(|hour| see(series, hour, rules));
+        }
+        finished
+    }
+
+    /// Spans of event time in which a limit of names was reached, so that who is `__other__` is not for sure: of
+    /// routes, URLs and campaigns.
+    pub(super) fn limited(&self) -> [Option<(i64, i64)>; 3] {
+        let life = self.rules.name_life();
+        let slack = self.rules.lateness + self.rules.out_of_orderness + self.rules.window;
+        let of = |limit: fn(&Task) -> &Limit| {
+            let spans = self.tasks.iter().filter_map(|task| limit(task).reached);
+            let span = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+            span.map(|(from, until)| (from - slack, until + 2 * life))
+        };
+        [of(|task| &task.routes), of(|task| &task.urls), of(|task| &task.campaigns)]
+    }
+
+    /// After the last record: what was set aside for no reason. `was_read` tells which positions were.
+    pub fn finish(&self, was_read: impl Fn(Position) -> bool + Copy, report: &mut Report) {
+        let topic = |input: u16| {
+            let log = self.logs.iter().find(|log| log.options.input == input);
+            log.map_or_else(String::new, |log| log.options.topic.clone())
+        };
+        for (at, aside) in [(0, &self.rejected), (1, &self.late)] {
+            let row = |input: u16| (3 + 2 * usize::from(input) + at, RECORDS);
+            aside.rest(was_read, self.exactly_once, row, topic, report);
+            if aside.repeats > 0 && !self.exactly_once {
+                let name = ["dead letters", "late records"][at];
+                report.notes.push(format!(
+                    "{} {name} are there more than once, as a crash leaves them with at_least_once",
+                    aside.repeats
+                ));
+            }
+        }
+    }
+}
+
+impl Task {
+    fn new(partition: i32, rules: &Rules) -> Self {
+        Self {
+            partition,
+            facts: Facts::new(rules),
+            urls: Limit::new(rules.urls_max),
+            routes: Limit::new(rules.routes_max),
+            campaigns: Limit::new(rules.campaigns_max),
+            forgot_at: NOT_BEGUN,
+        }
+    }
+
+    fn count(
+        &mut self,
+        hours: &mut BTreeMap<i64, Hour>,
+        event: &Event<'_>,
+        position: Position,
+        watermark: i64,
+        rules: &Rules,
+    ) {
+        let time = event.time.micros();
+        let hour = hours.entry(time.div_euclid(HOUR) * HOUR).or_default();
+        let user = hour.users.number(event.user_id);
+        let request = event.http_status.map(|_| {
+            let horizon = watermark.saturating_sub(rules.name_life());
+            let path = route::path(event.url.unwrap_or_default());
+            let known = self.urls.take(&path, time, horizon);
+            let (is_other, url) = (**known == *OTHER, hour.urls.number(known));
+            let routes = &mut self.routes;
+            let mut find = || {
+                let route = route::route(&path, rules.template_routes);
+                Arc::clone(routes.take(&route, time, horizon))
+            };
+            // A URL that found no room still has a route of its own.
+            let route = if is_other {
+                let route = find();
+                hour.route_of(url, || OTHER.into());
+                hour.routes.number(&route)
+            } else {
+                hour.route_of(url, find)
+            };
+            (url, route)
+        });
+        let counts = hour.windows.entry(rules.window_of(time)).or_default();
+        counts.event(self.partition as u32, event, user, request);
+        counts.saw(position.0, position.1, position.2);
+    }
+
+    /// Keeps what first click is decided by.
+    fn keep(&mut self, event: &Event<'_>, position: Position, sure: bool, watermark: i64, rules: &Rules) {
+        let time = event.time.micros();
+        let mut sure = sure;
+        let kind = match event.kind {
+            EventType::ProductClick => {
+                let horizon = watermark.saturating_sub(rules.name_life());
+                let campaigns = &mut self.campaigns;
+                let campaign = event.campaign_id.map(|id| Arc::clone(campaigns.take(id, time, horizon)));
+                FactKind::Click { campaign }
+            }
+            EventType::Checkout => {
+                if let Some(id) = event.checkout_id {
+                    match self.facts.first_of_its_id(mark(id), time, sure) {
+                        Some(is_sure) => sure = is_sure,
+                        None => return,
+                    }
+                }
+                FactKind::Checkout { cents: event.amount_cents.unwrap_or(0) }
+            }
+            _ => return,
+        };
+        let Some(product) = event.product_id else { return };
+        self.facts.push(Fact {
+            time,
+            input: position.0,
+            offset: position.2,
+            user: mark(event.user_id),
+            product: mark(product),
+            kind,
+            sure,
+        });
+    }
+}
+
+fn window<'a>(hours: &'a mut BTreeMap<i64, Hour>, rules: &Rules, time: i64) -> &'a mut super::hour::Counts {
+    let hour = hours.entry(time.div_euclid(HOUR) * HOUR).or_default();
+    hour.windows.entry(rules.window_of(time)).or_default()
+}
+
+/// Notes the series of an hour.
+fn see(series: &mut Series, hour: &Hour, rules: &Rules) {
+    for (at, counts) in &hour.windows {
+        for ((route, method, status), _) in counts.requests() {
+            let name = Arc::clone(hour.routes.text(route));
+            let seen = series.entry((name, method, status)).or_insert((*at, *at));
+            *seen = (seen.0.min(*at), seen.1.max(at + rules.window));
+        }
+    }
+}
+
+/// Counts a record without a window of its own in the stream's present, which lies between two moments.
+fn uncounted(
+    hours: &mut BTreeMap<i64, Hour>,
+    floating: &mut Vec<Floating>,
+    rules: &Rules,
+    reason: &'static str,
+    from: i64,
+    to: i64,
+) {
+    if rules.window_of(from) == rules.window_of(to) {
+        *window(hours, rules, from).quality.entry(reason).or_default() += 1;
+    } else {
+        floating.push(Floating { reason, from, to });
+    }
+}

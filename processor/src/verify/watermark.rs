@@ -1,0 +1,187 @@
+//! What the log tells of an input partition's watermark.
+//!
+//! The wall clock moves the watermark of a partition that is quiet, and the log does not say when. So there are two: the
+//! watermark is at least `low`, which follows from the records, and at most `high`, which allows for every pause that
+//! the records' timestamps show. Where the two are equal, everything about the next record is decided.
+
+use super::rules::{HOUR, Rules, SECOND};
+
+/// Before every event.
+pub(super) const NOT_BEGUN: i64 = i64::MIN;
+
+/// Kafka timestamps are whole milliseconds and clocks differ a little, so a pause may look this much shorter.
+const PAUSE_SLACK: i64 = SECOND;
+
+/// A record that is read longer after its timestamp than this comes from a backlog, not from a partition that was read
+/// to its end.
+const DELAY_MAX: i64 = HOUR;
+
+/// What a commit says of the watermark: exact from `offset` on, where `jumps` are known.
+#[derive(Debug, Clone, Default)]
+pub struct Recorded {
+    /// The watermark as committed, after everything read: none before it was greater.
+    pub committed: Option<i64>,
+    /// An offset, and the watermark right before its record by the log alone.
+    pub at: Option<(i64, i64)>,
+    /// From there on, the offsets before which the wall clock moved the watermark, and where to; in order.
+    pub jumps: Vec<(i64, i64)>,
+    /// Whether those are all that mattered: then nothing from `at` on is unknown.
+    pub complete: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Watermark {
+    pub(super) low: i64,
+    pub(super) high: i64,
+    greatest: i64,
+    /// Greatest timestamp of a record so far.
+    arrived: i64,
+    recorded: Recorded,
+    /// Whether `recorded.at` was passed, and how many of its jumps.
+    pinned: bool,
+    jumped: usize,
+}
+
+impl Watermark {
+    /// `high`: what the watermark may be before the first record; [`NOT_BEGUN`] where that is the log's first.
+    pub(super) fn new(high: i64, recorded: Recorded) -> Self {
+        let high = high.min(recorded.committed.unwrap_or(i64::MAX));
+        Self {
+            low: NOT_BEGUN,
+            high,
+            greatest: NOT_BEGUN,
+            arrived: NOT_BEGUN,
+            recorded,
+            pinned: false,
+            jumped: 0,
+        }
+    }
+
+    /// A record is read next.
+    pub(super) fn arrives(&mut self, offset: i64, timestamp: i64, rules: &Rules) {
+        let known = self.recorded.complete && self.recorded.at.is_some_and(|(at, _)| offset >= at);
+        if known {
+            self.exactly(offset);
+        } else if self.arrived == NOT_BEGUN {
+            // How long the partition was empty before, nobody knows.
+            self.may_be(timestamp - rules.out_of_orderness);
+        } else if timestamp - self.arrived + PAUSE_SLACK >= rules.idle_after {
+            let by_pace = match self.high {
+                NOT_BEGUN => NOT_BEGUN,
+                high => high + timestamp - self.arrived - rules.idle_after,
+            };
+            self.may_be(by_pace.max(timestamp - rules.out_of_orderness));
+        }
+        self.arrived = self.arrived.max(timestamp);
+    }
+
+    /// Where the commit says all there is to know.
+    fn exactly(&mut self, offset: i64) {
+        let (at, watermark) = self.recorded.at.expect("asked before");
+        if at == offset || !self.pinned {
+            self.low = self.low.max(watermark);
+        }
+        self.pinned = true;
+        while let Some((_, watermark)) = self.recorded.jumps.get(self.jumped).filter(|(at, _)| *at <= offset)
+        {
+            self.low = self.low.max(*watermark);
+            self.jumped += 1;
+        }
+        self.high = self.low;
+    }
+
+    /// The watermark may have got this far.
+    fn may_be(&mut self, watermark: i64) {
+        let bound = self.recorded.committed.unwrap_or(i64::MAX);
+        self.high = self.high.max(watermark.min(bound)).max(self.low);
+    }
+
+    /// The watermark was at least this.
+    pub(super) fn was(&mut self, watermark: i64) {
+        self.low = self.low.max(watermark);
+        self.high = self.high.max(self.low);
+    }
+
+    /// The watermark was below this.
+    pub(super) fn was_below(&mut self, watermark: i64) {
+        self.high = self.high.min(watermark - 1).max(self.low);
+    }
+
+    /// Whether the watermark can have been this: as the pauses in the timestamps allow, or as the record was read so
+    /// long after its timestamp that its partition may have passed for idle meanwhile.
+    pub(super) fn allows(&self, watermark: i64, timestamp: i64, read: i64, rules: &Rules) -> bool {
+        let delay = read - timestamp;
+        let delayed = delay >= rules.idle_after
+            && delay <= DELAY_MAX
+            && watermark <= read + rules.future_skew - rules.out_of_orderness;
+        let committed = self.recorded.committed.unwrap_or(i64::MAX);
+        watermark <= self.high || (delayed && watermark <= committed)
+    }
+
+    /// The stream's present: the greatest event time, or the watermark where that is further; at least and at most.
+    pub(super) fn present(&self, timestamp: i64) -> (i64, i64) {
+        match (self.greatest.max(self.low), self.greatest.max(self.high)) {
+            (NOT_BEGUN, NOT_BEGUN) => (timestamp, timestamp),
+            // An empty partition takes over whatever time the others have.
+            (NOT_BEGUN, to) => (0, to.max(timestamp)),
+            (from, to) => (from, to),
+        }
+    }
+
+    /// An event was counted.
+    pub(super) fn counted(&mut self, time: i64, rules: &Rules) {
+        self.greatest = self.greatest.max(time);
+        self.was(self.greatest - rules.out_of_orderness);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::rules;
+    use super::*;
+
+    fn begun(recorded: Recorded) -> Watermark {
+        let mut watermark = Watermark::new(NOT_BEGUN, recorded);
+        watermark.arrives(0, 1_000 * SECOND, &rules());
+        watermark.counted(1_000 * SECOND, &rules());
+        watermark
+    }
+
+    #[test]
+    fn without_a_pause_the_log_decides_alone() {
+        let mut watermark = begun(Recorded::default());
+        watermark.arrives(1, 1_008 * SECOND, &rules());
+        watermark.counted(990 * SECOND, &rules());
+        assert_eq!((watermark.low, watermark.high), (995 * SECOND, 995 * SECOND));
+        assert_eq!(watermark.present(0), (1_000 * SECOND, 1_000 * SECOND));
+    }
+
+    #[test]
+    fn after_a_pause_it_may_have_moved_as_far_as_the_clock_and_the_commit_allow() {
+        let mut watermark = begun(Recorded::default());
+        watermark.arrives(1, 1_100 * SECOND, &rules());
+        assert_eq!((watermark.low, watermark.high), (995 * SECOND, 1_095 * SECOND));
+        let mut watermark = begun(Recorded { committed: Some(1_050 * SECOND), ..Recorded::default() });
+        watermark.arrives(1, 1_100 * SECOND, &rules());
+        assert_eq!(watermark.high, 1_050 * SECOND);
+        watermark.was_below(1_020 * SECOND);
+        assert_eq!(watermark.high, 1_020 * SECOND - 1);
+        watermark.was(1_010 * SECOND);
+        assert_eq!(watermark.low, 1_010 * SECOND);
+    }
+
+    #[test]
+    fn a_commit_that_knows_its_jumps_leaves_no_doubt_from_its_offset_on() {
+        let recorded = Recorded {
+            committed: None,
+            at: Some((1, 995 * SECOND)),
+            jumps: vec![(1, 1_042 * SECOND)],
+            complete: true,
+        };
+        let mut watermark = begun(recorded);
+        watermark.arrives(1, 1_100 * SECOND, &rules());
+        assert_eq!((watermark.low, watermark.high), (1_042 * SECOND, 1_042 * SECOND));
+        watermark.arrives(2, 1_200 * SECOND, &rules());
+        assert_eq!((watermark.low, watermark.high), (1_042 * SECOND, 1_042 * SECOND));
+    }
+}

@@ -1,0 +1,134 @@
+//! Seeded logs of clicks: disordered, repeated, late, broken, with pauses.
+
+use std::fmt::Write as _;
+
+/// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, the same everywhere.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5EED)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Below `n`.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// One record of a log.
+#[derive(Debug, Clone)]
+pub(crate) struct Logged {
+    pub(crate) timestamp_ms: i64,
+    pub(crate) value: Vec<u8>,
+}
+
+/// One partition of one input.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) input: u16,
+    pub(crate) partition: i32,
+    pub(crate) records: Vec<Logged>,
+}
+
+/// The name of an input.
+pub(crate) fn topic(input: u16) -> String {
+    format!("clicks-{input}")
+}
+
+/// One to three partitions of one input, or of two.
+pub(crate) fn logs(random: &mut Random) -> Vec<Log> {
+    let (inputs, partitions) = (1 + u16::from(random.chance(30)), 1 + random.below(3) as i32);
+    let mut logs = Vec::new();
+    for input in 0..inputs {
+        for partition in 0..partitions {
+            logs.push(Log { input, partition, records: records(random, input, partition) });
+        }
+    }
+    logs
+}
+
+const START_MS: i64 = 1_755_720_000_000;
+
+fn records(random: &mut Random, input: u16, partition: i32) -> Vec<Logged> {
+    let mut log: Vec<Logged> = Vec::new();
+    let mut now_ms = START_MS + random.below(20_000) as i64;
+    for number in 0..random.below(200) {
+        now_ms += match random.below(100) {
+            0 => 3_700_000, // more than an hour of silence
+            1..=6 => 9_000 + random.below(200_000) as i64,
+            _ => random.below(1_500) as i64,
+        };
+        if random.chance(4) && !log.is_empty() {
+            // The same bytes again, soon or much later.
+            let back = 1 + random.below(log.len().min(60) as u64) as usize;
+            let mut again = log[log.len() - back].clone();
+            again.timestamp_ms = now_ms;
+            log.push(again);
+            continue;
+        }
+        let behind_ms = match random.below(50) {
+            0 => 60_000 + random.below(200_000) as i64, // too late, or nearly
+            1 => -90_000,                               // a clock beyond belief
+            2..=6 => 4_000 + random.below(90_000) as i64,
+            _ => random.below(4_000) as i64,
+        };
+        let value = if random.chance(3) {
+            [&b"{\"user_id\":\"u\""[..], b"[]", b"{}", b""][random.below(4) as usize].to_vec()
+        } else {
+            event(random, (input, partition), number, now_ms - behind_ms).into_bytes()
+        };
+        log.push(Logged { timestamp_ms: now_ms, value });
+    }
+    log
+}
+
+fn event(random: &mut Random, (input, partition): (u16, i32), number: u64, time_ms: i64) -> String {
+    let (user, product) = (random.below(30), random.below(4));
+    let mut event = format!("{{\"user_id\":\"u{partition}-{user}\",\"timestamp\":{time_ms}");
+    if random.chance(80) {
+        let _ = write!(event, ",\"event_id\":\"e{input}-{partition}-{number}\"");
+    }
+    let _ = match random.below(10) {
+        0..=4 => {
+            let url = ["/p/", "shop/item-", "https://a.example/o/", "/"][random.below(4) as usize];
+            let status = [200, 200, 200, 404, 500, 503][random.below(6) as usize];
+            let method = ["", "POST", "brew"][random.below(3) as usize];
+            let latency =
+                [0.0, 0.0004, 12.5, 3.0e10][random.below(4) as usize] + random.below(1_000) as f64 / 64.0;
+            write!(
+                event,
+                ",\"url\":\"{url}{}?x={number}\",\"http_status\":{status},\"method\":\"{method}\",\"latency_ms\":{latency}",
+                random.below(40)
+            )
+        }
+        5..=7 => write!(
+            event,
+            ",\"event_type\":\"product_click\",\"product_id\":\"p{product}\"{}",
+            ["", ",\"campaign_id\":\"c1\"", ",\"campaign_id\":\"c2\""][random.below(3) as usize]
+        ),
+        8 => write!(
+            event,
+            ",\"event_type\":\"checkout\",\"product_id\":\"p{product}\",\"checkout_id\":\"o{input}-{partition}-{}\",\
+             \"amount\":{}.{:02}",
+            random.below(number / 2 + 2), // some are used again
+            random.below(90),
+            random.below(100)
+        ),
+        _ => write!(event, ",\"event_type\":\"search\",\"query\":\"shoes\",\"search_id\":\"s{number}\""),
+    };
+    event.push('}');
+    event
+}
