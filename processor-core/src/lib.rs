@@ -20,6 +20,7 @@ mod interner;
 mod jumps;
 mod merge;
 mod options;
+mod planted;
 pub mod point;
 mod reorder;
 pub mod route;
@@ -37,6 +38,8 @@ pub use epochs::{Delivery, EpochId, EpochPayload, EpochStage, MergeEpochs, TaskE
 pub use jumps::Jump;
 pub use merge::{Merge, MergeOutputs, MergeReport, MergeTask, OpenWindow};
 pub use options::{InputOptions, Options, OptionsError};
+#[cfg(feature = "planted-bugs")]
+pub use planted::{PlantedBug, plant};
 pub use point::{FieldValue, Point, Resolution};
 pub use sketch::Sketch;
 pub use snapshot::{SnapshotError, TaskSnapshot, snapshot_offsets};

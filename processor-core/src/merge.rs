@@ -9,6 +9,7 @@ use crate::analytics::{Partial, PointMaker};
 use crate::checkpoint::MergeCheckpoint;
 use crate::clock::NOT_BEGUN;
 use crate::options::Options;
+use crate::planted::{PlantedBug, is_planted};
 use crate::point::{Point, Resolution};
 use crate::wire::{Body, Freshness, Message, Position, WireError};
 
@@ -134,15 +135,26 @@ impl Merge {
         }
         match message.body {
             Body::Window { resolution, start, position, partial } => {
-                if self.is_closed(resolution, start, self.closed_through) {
+                let closed = self.is_closed(resolution, start, self.closed_through);
+                if closed && !is_planted(PlantedBug::ClosedWindowOpens) {
                     self.repeated += 1;
                     return Ok(());
                 }
                 let window = self.windows.entry((start, resolution)).or_default();
-                if window.partials.get(&message.task).is_some_and(|held| held.position > position) {
+                let held = window.partials.get(&message.task);
+                let older = held.is_some_and(|held| held.position > position);
+                if older && !is_planted(PlantedBug::OlderPartialWins) {
                     self.repeated += 1;
                     return Ok(());
                 }
+                let partial = match held {
+                    Some(held) if is_planted(PlantedBug::DoubledPartial) => {
+                        let mut sum = held.partial.clone();
+                        sum.absorb(&partial);
+                        sum
+                    }
+                    _ => partial,
+                };
                 window.changed |= !replayed;
                 window.partials.insert(message.task, Held { offset, position, partial });
             }

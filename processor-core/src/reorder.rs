@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::analytics::first_click::Campaign;
 use crate::options::SECOND;
+use crate::planted::{PlantedBug, is_planted};
 
 /// An event that keyed logic needs, in small integers: 48 bytes.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +79,9 @@ impl ReorderBuffer {
             } else {
                 self.buckets.remove(&next).expect("the first key is in the tree")
             };
-            events.sort_unstable_by_key(|event| (event.time, event.input, event.offset));
+            if !is_planted(PlantedBug::FactsUnordered) {
+                events.sort_unstable_by_key(|event| (event.time, event.input, event.offset));
+            }
             self.len -= events.len();
             events.drain(..).for_each(&mut to);
             self.keep(events);

@@ -47,6 +47,13 @@ pub enum SnapshotError {
         /// The committed one.
         committed: i64,
     },
+    /// The wall clock had moved the watermark further than the commits say: windows may be closed in it whose last values
+    /// were never sent on.
+    #[error("the watermark of input {input} is further in the snapshot than was committed")]
+    WatermarkAhead {
+        /// Index of the input.
+        input: usize,
+    },
     /// What the wall clock decided between it and the commit's replay point is not known any more.
     #[error("the snapshot is at offset {snapshot} of input {input}, before the replay point {replay}")]
     TooOld {

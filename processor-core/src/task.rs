@@ -15,6 +15,7 @@ use crate::checkpoint::Checkpoint;
 use crate::clock::{InputClock, NOT_BEGUN, ReplayPoints};
 use crate::dedup::Dedup;
 use crate::options::{HOUR, InputOptions, Options, OptionsError, SECOND};
+use crate::planted::{PlantedBug, is_planted};
 use crate::point::Resolution;
 use crate::reorder::KeyedEvent;
 use crate::wire::{Body, Freshness, Message, Position, Progress, merge_partition};
@@ -432,6 +433,9 @@ impl Task {
         input.next_offset = input.next_offset.max(input.replay_until);
         input.replay_until = i64::MIN;
         input.clock.end_replay(input.committed_watermark);
+        if is_planted(PlantedBug::DedupLost) {
+            input.dedup = Dedup::new(self.options.dedup_window);
+        }
         if self.is_replaying() || !was_replaying {
             return;
         }

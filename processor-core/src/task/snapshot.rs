@@ -9,9 +9,10 @@ use super::{Input, Task, TaskIdentity, TaskTotals, needed_from, settled};
 use crate::analytics::first_click::Campaign;
 use crate::checkpoint::Checkpoint;
 use crate::clock::{InputClock, NOT_BEGUN, ReplayPoint, ReplayPoints};
-use crate::dedup::FrozenDedup;
+use crate::dedup::{Dedup, FrozenDedup};
 use crate::jumps::{Jump, Jumps};
 use crate::options::{Options, SECOND};
+use crate::planted::{PlantedBug, is_planted};
 use crate::reorder::{KeyedEvent, KeyedKind};
 use crate::snapshot::codec::{Reader, Writer};
 use crate::snapshot::{Opened, SnapshotError, TaskSnapshot, fingerprint};
@@ -101,8 +102,21 @@ impl Task {
             }
         }
         let body = opened.body()?;
-        Self::load(options, identity, &mut Reader::new(&body), &opened.offsets, starts, now)
-            .ok_or(SnapshotError::Damaged)
+        let task = Self::load(options, identity, &mut Reader::new(&body), &opened.offsets, starts, now)
+            .ok_or(SnapshotError::Damaged)?;
+        let starts = starts.iter().zip(&opened.offsets);
+        for (at, (input, (start, &offset))) in task.inputs.iter().zip(starts).enumerate() {
+            let committed = if offset == start.next_offset {
+                start.watermark
+            } else {
+                let jumps = start.jumps.iter().filter(|jump| jump.offset <= offset);
+                jumps.map(|jump| jump.watermark).fold(input.clock.own(), i64::max)
+            };
+            if input.clock.watermark.max(task.state.watermark) > committed {
+                return Err(SnapshotError::WatermarkAhead { input: at });
+            }
+        }
+        Ok(task)
     }
 
     /// The first offset to be fed to a task that was just made, of an input.
@@ -126,7 +140,11 @@ impl Task {
         let mut inputs = Vec::new();
         for ((input, start), &offset) in options.inputs.iter().zip(starts).zip(offsets) {
             let input = Input::new(input, start, &options, now).ok()?;
-            inputs.push(input.resume(&options, reader, start, offset, now)?);
+            let mut input = input.resume(&options, reader, start, offset, now)?;
+            if is_planted(PlantedBug::DedupLost) {
+                input.dedup = Dedup::new(options.dedup_window);
+            }
+            inputs.push(input);
         }
         let greatest = inputs.iter().map(|input| input.clock.greatest()).max()?;
         state.windows.load(reader, &slots, greatest)?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use events::{Decoder, DecoderOptions, EventType};
 use processor_core::FieldValue;
 
-use super::random::Logged;
+use super::log::Logged;
 use super::{Key, Numbers};
 
 const SECOND: i64 = 1_000_000;
@@ -92,7 +92,8 @@ fn read(
     let mut checkout_ids = BTreeSet::new();
     let mut accepted = Vec::new();
     let mut moved = i64::MIN;
-    for (offset, record) in (0..).zip(log) {
+    for record in log {
+        let offset = record.offset;
         // What the wall clock decided holds from then on.
         moved = moved.max(record.silence_to.unwrap_or(i64::MIN));
         let own = greatest.map_or(i64::MIN, |greatest| greatest - OUT_OF_ORDERNESS);

@@ -2,35 +2,13 @@
 
 use std::fmt::Write as _;
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, the same everywhere.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x1234_5678)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Below `n`.
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    pub(crate) fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-}
+use super::random::Random;
 
 /// One record of a log.
 #[derive(Debug, Clone)]
 pub(crate) struct Logged {
+    /// Rises, with gaps where the writer's transaction markers are.
+    pub(crate) offset: i64,
     pub(crate) timestamp_ms: i64,
     pub(crate) value: Vec<u8>,
     /// Before this record there was silence, in which the wall clock moved the watermark so far (microseconds).
@@ -43,16 +21,24 @@ pub(crate) fn logs(random: &mut Random) -> Vec<Vec<Logged>> {
     (0..partitions).map(|partition| log(random, partition)).collect()
 }
 
-const START_MS: i64 = 1_755_720_000_000;
+/// The time of the first records, and of the simulated clock's start.
+pub(crate) const START_MS: i64 = 1_755_720_000_000;
+
+/// Records of a log; few make most of what can go wrong.
+const RECORDS: [u64; 8] = [0, 3, 20, 40, 60, 80, 120, 300];
 
 fn log(random: &mut Random, partition: u64) -> Vec<Logged> {
     let mut log: Vec<Logged> = Vec::new();
     let mut now_ms = START_MS;
     // Records of a pause, or from before it, that come first after it: their number, and how far they lie back.
     let (mut stale, mut stale_ms) = (0, 0);
-    for number in 0..random.below(400) {
-        let pause_ms = match random.below(100) {
-            0 => 3_700_000, // more than an hour of silence
+    let mut offset = 0;
+    let transactional = random.chance(30);
+    // Silences are costly, as there are zeros to be written in them: few logs have long ones.
+    let hours_apart = random.chance(15);
+    for number in 0..RECORDS[random.below(RECORDS.len() as u64) as usize] {
+        let pause_ms = match random.below(200) {
+            0 if hours_apart => 3_700_000, // more than an hour
             1..=4 => 30_000 + random.below(300_000) as i64,
             _ => random.below(1_500) as i64,
         };
@@ -66,10 +52,9 @@ fn log(random: &mut Random, partition: u64) -> Vec<Logged> {
         if random.chance(4) && !log.is_empty() {
             // The same bytes again, soon or much later.
             let back = 1 + random.below(log.len().min(60) as u64) as usize;
-            let mut again = log[log.len() - back].clone();
-            again.timestamp_ms = now_ms;
-            again.silence_to = silence_to;
-            log.push(again);
+            let value = log[log.len() - back].value.clone();
+            log.push(Logged { offset, timestamp_ms: now_ms, value, silence_to });
+            offset += 1;
             continue;
         }
         let behind_ms = match random.below(50) {
@@ -88,7 +73,8 @@ fn log(random: &mut Random, partition: u64) -> Vec<Logged> {
         } else {
             event(random, partition, number, now_ms - behind_ms).into_bytes()
         };
-        log.push(Logged { timestamp_ms: now_ms, value, silence_to });
+        log.push(Logged { offset, timestamp_ms: now_ms, value, silence_to });
+        offset += if transactional && random.chance(10) { 2 } else { 1 };
     }
     log
 }
@@ -102,7 +88,7 @@ fn event(random: &mut Random, partition: u64, number: u64, time_ms: i64) -> Stri
     }
     let _ = match random.below(10) {
         0..=4 => {
-            let url = random.below(40);
+            let url = random.below(24);
             let status = [200, 200, 200, 404, 500, 503][random.below(6) as usize];
             let latency = random.below(100_000) as f64 / 64.0;
             write!(
