@@ -231,8 +231,11 @@ impl Why {
         if task.lag > 0 && !task.caught_up {
             let backlog = BACKLOG_S * task.records_per_s + BACKLOG_RECORDS_MIN;
             if task.records_per_s == 0.0 {
-                let of_worker = known.own.values().filter(|other| other.worker == task.worker);
-                let per_s: f64 = of_worker.map(|other| other.records_per_s).sum();
+                // A worker that has caught up with its other partitions is not what this one waits for.
+                let busy = |other: &&TaskStatus| {
+                    other.worker == task.worker && other.lag as f64 > BACKLOG_RECORDS_MIN
+                };
+                let per_s: f64 = known.own.values().filter(busy).map(|other| other.records_per_s).sum();
                 if per_s > 0.0 {
                     return Self::Queued { records: task.lag, per_s, of };
                 }

@@ -75,14 +75,18 @@ fn records_that_do_not_come_are_not_a_backlog_that_is_read() {
 #[test]
 fn a_partition_whose_worker_reads_others_is_not_stuck() {
     let task = TaskStatus { lag: 9, caught_up: false, records_per_s: 0.0, ..reading() };
-    let other = |worker| TaskStatus { partition: 4, worker, ..reading() };
-    let text = |worker| {
-        let own = BTreeMap::from([(3, task.clone()), (4, other(worker))]);
+    let why = |worker, lag| {
+        let other = TaskStatus { partition: 4, worker, lag, ..reading() };
+        let own = BTreeMap::from([(3, task.clone()), (4, other)]);
         let facts = heard(Some(START));
         Why::of(&facts.windows[0], &facts, &known(&own))
     };
-    assert_eq!(text(0).to_string(), "9 records to read; its worker reads other partitions before, at 500/s");
-    assert_eq!(text(1).reason(), "stuck", "another worker's reading says nothing");
+    assert_eq!(
+        why(0, 5_000).to_string(),
+        "9 records to read; its worker reads other partitions before, at 500/s"
+    );
+    assert_eq!(why(1, 5_000).reason(), "stuck", "another worker's reading says nothing");
+    assert_eq!(why(0, 3).reason(), "stuck", "its worker has the time");
 }
 
 #[test]

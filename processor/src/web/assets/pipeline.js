@@ -34,7 +34,7 @@ function stages({ kafka_ready, kafka_problem, rate, tasks, paused, merges, epoch
       ['watermark behind', age(oldest(tasks))], ['open windows', format.count(sum(tasks, (task) => task.open_windows))], ['state', format.bytes(sum(tasks, (task) => task.state_bytes))]]),
     stage('Epochs', epochs_in_flight > 8 ? 'warn' : 'good', `${exactly ? 'exactly once' : 'at least once'} · ${format.count(epochs)} sealed`, [
       ['in flight', format.count(epochs_in_flight)], ['last commit', commit_age_ms === null ? 'none yet' : `${format.span(commit_age_ms)} ago`],
-      ...(exactly ? [['transactions', format.compact(transactions.committed)], ['p50, p99', `${format.millis(transactions.p50_ms)}, ${format.millis(transactions.p99_ms)}`]] : [])]),
+      ...(exactly ? [['transactions', format.compact(transactions.committed)], ['they take, p50', format.millis(transactions.p50_ms)], ['p99', format.millis(transactions.p99_ms)]] : [])]),
     stage('Merge', merges.length === 0 ? 'warn' : 'good', `${merges.length} partition${merges.length === 1 ? '' : 's'} of partials`, [
       ['watermark behind', age(oldest(merges))], ['open windows', format.count(sum(merges, (merge) => merge.open_windows))], ['lag', format.count(sum(merges, (merge) => merge.lag))]]),
     stage('Sink', sink.healthy ? 'good' : 'bad', sink.problem ?? (sink.target || 'not set up'), [
