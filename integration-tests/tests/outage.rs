@@ -46,7 +46,10 @@ fn a_minute_without_influxdb_loses_nothing_and_commits_nothing() {
         "the reason names the server: {reason}"
     );
 
-    // What the merges have committed is what InfluxDB has confirmed. What was under way when it went is answered by now.
+    // What the merges have committed is what InfluxDB has confirmed. What was under way when it went is over once the
+    // traffic of some seconds more has been read: there are points among it.
+    let consumed = processor.status().expect("the page answers")["totals"]["consumed"].as_u64().unwrap_or(0);
+    processor.await_consumed(consumed + 20_000);
     let merged = || kafka.committed(&names.group, &names.partials);
     let before = merged();
     let input = || kafka.committed(&names.group, &names.topic).into_iter().flatten().sum::<i64>();

@@ -62,7 +62,12 @@ fn a_refused_token_is_named_and_nothing_is_committed_until_it_is_put_right() {
         if named { Ok(()) } else { Err(format!("{} {}", reply.status, reply.body)) }
     });
     assert!(!processor.process.log().contains(&token.secret), "secrets are not logged");
-    assert_eq!(kafka.committed(&names.group, &names.topic), [None; 4], "nothing is committed");
+    // Tasks publish what they counted, and commit with it; the merges may not leave it behind before InfluxDB has it.
+    await_committed(&kafka, &names);
+    let ends = kafka.end_offsets(&names.partials);
+    let committed = kafka.committed(&names.group, &names.partials);
+    let left = ends.iter().zip(&committed).filter(|(end, committed)| committed.unwrap_or(0) < **end).count();
+    assert!(left > 0, "the merges have committed {committed:?} of {ends:?}, which InfluxDB does not have");
 
     influx.set_token_active(&token, true);
     processor.await_ready();
