@@ -209,11 +209,10 @@ pub enum KafkaProblem {
 impl KafkaProblem {
     /// Whether the process has to end: no retry of this client can succeed.
     pub fn is_fatal(&self) -> bool {
-        match self {
-            Self::Fatal { .. } => true,
-            Self::CommitFailed { code, .. } => is_fencing(*code),
-            _ => false,
-        }
+        // A refused commit is not: a member that lost its session joins again, and what it had sent before is answered
+        // with every kind of refusal, also of its own static name. Where another process has the name, librdkafka says
+        // so by itself, as a fatal error.
+        matches!(self, Self::Fatal { .. })
     }
 
     /// Sorts what a client reports by itself.
