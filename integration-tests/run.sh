@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The tests on real services, from nothing: installs Kafka, InfluxDB, docker compose's parser and Chromium where they are
-# missing (minutes, once; kept in ${CLICKPULSE_CACHE:-~/.cache/clickpulse}), builds the programs, runs the tests.
+# The tests on real services, from nothing: installs Kafka, InfluxDB, docker compose's parser, Chromium and an S3 server where
+# they are missing (minutes, once; kept in ${CLICKPULSE_CACHE:-~/.cache/clickpulse}), builds the programs, runs the tests.
 #
 #   integration-tests/run.sh                          everything
 #   integration-tests/run.sh --test truth             one file
@@ -26,7 +26,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 installers=()
-for name in kafka influxdb compose chromium; do
+for name in kafka influxdb compose chromium s3; do
     "integration-tests/install/$name.sh" >/dev/null &
     installers+=("$!:$name")
     jobs_started+=("$!")

@@ -20,6 +20,7 @@ mod numbers;
 mod process;
 mod programs;
 mod proxy;
+mod s3;
 mod verdict;
 mod wait;
 
@@ -33,5 +34,6 @@ pub use numbers::Numbers;
 pub use process::{Running, cache_dir};
 pub use programs::{Processor, ProcessorConfig, Producer, program};
 pub use proxy::{Fault, Proxy};
+pub use s3::S3;
 pub use verdict::Verdict;
 pub use wait::{eventually, eventually_within};

@@ -275,6 +275,26 @@ impl Producer {
         Self { process: Running::spawn("producer", command, &dir.path().join("producer.log")), _dir: dir }
     }
 
+    /// Starts `producer run` towards a topic, with further arguments as one would type them.
+    ///
+    /// # Panics
+    /// If the binary is missing.
+    #[must_use]
+    pub fn spawn_to(kafka: &Kafka, names: &Names, more: &str) -> Self {
+        let mut args = vec!["run", "--brokers", kafka.bootstrap(), "--topic", &names.topic];
+        args.extend(more.split_whitespace());
+        Self::spawn(&args)
+    }
+
+    /// Waits until it has sent everything.
+    ///
+    /// # Panics
+    /// If it does not exit 0 within 3 minutes.
+    pub fn finish(&mut self) {
+        let code = self.process.wait(Duration::from_secs(180));
+        assert_eq!(code, 0, "the producer succeeds; it said:\n{}", self.process.log());
+    }
+
     /// Runs it to its end and gives what it printed.
     ///
     /// # Panics

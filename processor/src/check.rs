@@ -1,12 +1,13 @@
 //! `processor check`: tries everything the settings name, and says for each what it found.
 //!
-//! Nothing is written or created. Every connection is tried even after a failure, so that one call shows all there is
+//! Nothing is left behind: what has to be tried in a folder or a bucket is removed again. Every connection is tried even after a failure, so that one call shows all there is
 //! to mend.
 
 mod files;
 mod http;
 mod influx;
 mod kafka;
+mod state;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -88,6 +89,9 @@ pub fn check(settings: &Settings, mut note: impl FnMut(Verdict)) {
     }
     if let Some(files) = &settings.files {
         note(files::check(files));
+    }
+    if let Some(state) = &settings.state {
+        note(state::check(state));
     }
     note(http::check(settings.http.listen));
 }

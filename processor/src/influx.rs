@@ -3,6 +3,7 @@
 //! [`InfluxSink`] is what the runtime uses; [`Client`] alone serves `processor check` and reading back.
 
 pub use self::check::{CheckLine, check};
+pub(crate) use self::client::is_loopback;
 pub use self::client::{Client, Health, QueryError, Series, database_of};
 pub use self::config::{
     Bucket, CONNECT_TIMEOUT, ConfigError, InfluxConfig, REQUEST_BYTES_MAX, REQUEST_LINES_MAX,

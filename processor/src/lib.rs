@@ -12,6 +12,7 @@ pub mod runtime;
 pub mod settings;
 pub mod shutdown;
 pub mod sink;
+pub mod state;
 pub mod status;
 pub mod telemetry;
 pub mod verify;

@@ -12,7 +12,10 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::status::{MergeStatus, PipelineStatus, StatusBoard, TRANSACTION_BUCKETS_S, TaskStatus, Why};
+use crate::status::{
+    MergeStatus, PipelineStatus, SnapshotStatus, StatusBoard, TRANSACTION_BUCKETS_S, TaskSnapshotStatus,
+    TaskStatus, Why,
+};
 
 /// The media type of [`Metrics::encode`]'s answer.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -54,6 +57,9 @@ impl Collector for StatusCollector {
         scrape.merges(&status.merges)?;
         scrape.open_windows(&status.merges)?;
         scrape.sink(&status)?;
+        if let Some(snapshots) = &status.snapshots {
+            scrape.snapshots(snapshots)?;
+        }
         scrape.memory(&status)?;
         scrape.process(&status)
     }
@@ -203,6 +209,44 @@ impl Scrape<'_> {
         self.gauge("sink_write_p99_seconds", help, seconds(sink.write_p99_ms))
     }
 
+    fn snapshots(&mut self, of: &SnapshotStatus) -> fmt::Result {
+        let help = "1 while the last snapshot was written";
+        self.gauge("processor_snapshot_store_healthy", help, flag(of.healthy))?;
+        self.gauge("processor_snapshot_waiting", "Snapshots not yet written", of.waiting as f64)?;
+        self.counter("processor_snapshot_writes", "Snapshots written", of.written)?;
+        self.counter("processor_snapshot_failures", "Snapshots that could not be written", of.failed)?;
+        let help = "Snapshots that gave way to a newer one before they were written";
+        self.counter("processor_snapshot_replacements", help, of.replaced)?;
+        self.counter("processor_snapshot_written_bytes", "Bytes of snapshots written", of.bytes_written)?;
+        self.counter("processor_snapshot_restores", "Tasks that began from a snapshot", of.restored)?;
+        let help = "Tasks that began without a snapshot as the store was away";
+        self.counter("processor_snapshot_restore_failures", help, of.restores_failed)?;
+        let help = "Snapshots seen at an assignment and not used, by reason";
+        let mut metric =
+            self.0.encode_descriptor("processor_snapshot_unusable", help, None, MetricType::Counter)?;
+        for (reason, count) in &of.unusable {
+            let labels = [("reason", reason.as_str())];
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(count, None)?;
+        }
+        let help = "Time since the state was as the newest snapshot holds it; absent without one";
+        self.per_partition(
+            "processor_snapshot_age_seconds",
+            help,
+            of.tasks.iter().map(|task| (task.partition, task.age_ms.map(|ms| seconds(ms as f64)))),
+        )?;
+        let has = |task: &TaskSnapshotStatus| task.age_ms.is_some();
+        self.per_partition(
+            "processor_snapshot_bytes",
+            "Size of the newest snapshot",
+            of.tasks.iter().map(|task| (task.partition, has(task).then_some(task.bytes as f64))),
+        )?;
+        self.per_partition(
+            "processor_snapshot_duration_seconds",
+            "How long encoding and writing the newest snapshot took",
+            of.tasks.iter().map(|task| (task.partition, has(task).then_some(task.seconds))),
+        )
+    }
+
     fn process(&mut self, status: &PipelineStatus) -> fmt::Result {
         self.gauge("process_resident_memory_bytes", "Resident memory", status.rss_bytes as f64)?;
         let help = "Start, seconds since the epoch";
@@ -272,7 +316,9 @@ mod tests {
 
     #[test]
     fn the_names_are_these() {
-        let text = Metrics::new(Arc::new(StatusBoard::default())).encode();
+        let board = Arc::new(StatusBoard::default());
+        board.update(|status| status.snapshots = Some(SnapshotStatus::default()));
+        let text = Metrics::new(board).encode();
         let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         insta::assert_snapshot!(types.join("\n"));
     }
@@ -306,7 +352,7 @@ mod tests {
             status.memory.budget = 512;
             status.memory.sink_queue = 7;
         });
-        let text = Metrics::new(board).encode();
+        let text = Metrics::new(Arc::clone(&board)).encode();
         for line in [
             "processor_records_consumed_total 10",
             "processor_records_unaccounted 1.0",
@@ -335,5 +381,28 @@ mod tests {
         }
         assert!(!text.contains("processor_task_watermark_timestamp_seconds{partition=\"4\"}"));
         assert!(!text.contains("processor_commit_age_seconds{partition=\"4\"}"), "nothing was committed");
+        assert!(!text.contains("processor_snapshot"), "snapshots are off");
+
+        board.update(|status| {
+            let task = TaskSnapshotStatus { partition: 3, age_ms: Some(1_500), bytes: 42, seconds: 0.25 };
+            let none_yet = TaskSnapshotStatus { partition: 4, ..TaskSnapshotStatus::default() };
+            status.snapshots = Some(SnapshotStatus {
+                written: 7,
+                unusable: [("damaged".to_owned(), 1)].into(),
+                tasks: vec![task, none_yet],
+                ..SnapshotStatus::default()
+            });
+        });
+        let text = Metrics::new(board).encode();
+        for line in [
+            "processor_snapshot_writes_total 7",
+            "processor_snapshot_store_healthy 0.0",
+            "processor_snapshot_unusable_total{reason=\"damaged\"} 1",
+            "processor_snapshot_age_seconds{partition=\"3\"} 1.5",
+            "processor_snapshot_bytes{partition=\"3\"} 42.0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("processor_snapshot_bytes{partition=\"4\"}"), "it has none yet");
     }
 }

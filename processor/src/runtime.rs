@@ -13,6 +13,7 @@ mod publisher;
 mod report;
 mod shared;
 mod sinks;
+mod snapshots;
 mod stage1;
 mod stage2;
 mod watch;
@@ -87,6 +88,9 @@ pub enum RunError {
     /// The folder for points.
     #[error("files.dir cannot be written")]
     Files(#[source] std::io::Error),
+    /// The place for snapshots.
+    #[error(transparent)]
+    State(#[from] crate::state::StoreError),
     /// The inputs do not fit together.
     #[error("{0}")]
     Inputs(String),
@@ -110,6 +114,8 @@ const POLL: Duration = Duration::from_millis(50);
 const TOPICS_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often waiting for a topic says so.
 const REMINDER: Duration = Duration::from_secs(10);
+/// How long the end waits for the last snapshots: they only save the next start some reading.
+const LAST_SNAPSHOTS_PATIENCE: Duration = Duration::from_secs(10);
 /// Partitions of the partials topic when it is made: merging is cheap, and each task reports to each of them.
 const MERGE_PARTITIONS_MAX: i32 = 8;
 
@@ -144,6 +150,7 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
     )?);
     let membership = Arc::new(Membership::new(client.session_timeout()));
     let sink = sinks::start(settings, &outbox, &membership)?;
+    let snapshots = snapshots::start(settings, &core)?;
     board.update(|status| status.sink = sink.status());
     let Some(topology) = topology(settings, options, &client, &board, &sink, shutdown)? else {
         return Ok(RunSummary::default()); // asked to stop before Kafka was there
@@ -151,7 +158,14 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
     let Some(transactors) = transactors(settings, &client, page.addr().port(), &board, shutdown)? else {
         return Ok(RunSummary::default());
     };
-    let parts = Parts { outbox, membership: Arc::clone(&membership), sink, board: Arc::clone(&board), live };
+    let parts = Parts {
+        outbox,
+        membership: Arc::clone(&membership),
+        sink,
+        snapshots,
+        board: Arc::clone(&board),
+        live,
+    };
     let shared = Arc::new(Shared::new(core, topology, parts, settings));
     let marks = incidents::follow(&client, &settings.kafka.incidents_topic, &shared);
 
@@ -183,6 +197,15 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
     // Workers hold queues of the consumer, so they end first.
     for thread in threads {
         thread.stop();
+    }
+    if let Some(snapshots) = &shared.snapshots {
+        let left = snapshots.finish(LAST_SNAPSHOTS_PATIENCE);
+        if left > 0 {
+            tracing::warn!(
+                left,
+                "the last snapshots were not written in time; the next start reads more again"
+            );
+        }
     }
     let closed = consumer.close(Duration::from_secs(5));
     if let (Ok(()), Err(error)) = (&end, closed) {

@@ -14,6 +14,7 @@ mod reader;
 pub mod reference;
 mod secret;
 mod sinks;
+mod state;
 mod units;
 mod windows;
 
@@ -31,6 +32,7 @@ pub use problem::{Origin, Problem, SettingsError};
 pub use processor_core::Delivery;
 pub use secret::Secret;
 pub use sinks::{FileSinkSettings, InfluxSettings};
+pub use state::{S3Settings, StatePlace, StateSettings};
 pub(crate) use units::format_duration;
 pub use windows::WindowSettings;
 
@@ -64,6 +66,8 @@ pub struct Settings {
     pub influxdb: Option<InfluxSettings>,
     /// Points as files, if they are on.
     pub files: Option<FileSinkSettings>,
+    /// Snapshots of the state, if they are on.
+    pub state: Option<StateSettings>,
     /// The status page.
     pub http: HttpSettings,
     /// Memory.
@@ -175,6 +179,7 @@ impl Settings {
             merge_interval: reader.duration("merge.interval"),
             influxdb: reader.has("influxdb").then(|| InfluxSettings::read(reader)),
             files: reader.has("files").then(|| FileSinkSettings::read(reader)),
+            state: reader.has("state").then(|| StateSettings::read(reader)),
             http: HttpSettings { listen: read_listen(reader) },
             memory: MemorySettings { budget: reader.size("memory.budget") },
             shutdown: ShutdownSettings { deadline: reader.duration("shutdown.deadline") },

@@ -183,6 +183,50 @@ pub struct MergeStatus {
     pub open_by_reason: BTreeMap<&'static str, u64>,
 }
 
+/// Snapshots of the state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct SnapshotStatus {
+    /// Where they are kept.
+    pub target: String,
+    /// Time between two of a task.
+    pub interval_ms: i64,
+    /// Whether the last one was written.
+    pub healthy: bool,
+    /// What was wrong last; `None` once one is written.
+    pub problem: Option<String>,
+    /// Waiting to be written or under way.
+    pub waiting: u64,
+    /// Written since start.
+    pub written: u64,
+    /// Given up after several tries.
+    pub failed: u64,
+    /// Not written, as a newer one of the same task came.
+    pub replaced: u64,
+    /// Bytes written since start.
+    pub bytes_written: u64,
+    /// Tasks that began from one.
+    pub restored: u64,
+    /// Tasks that began without one as the store was away.
+    pub restores_failed: u64,
+    /// Snapshots seen at an assignment and not used, by reason.
+    pub unusable: BTreeMap<String, u64>,
+    /// By task.
+    pub tasks: Vec<TaskSnapshotStatus>,
+}
+
+/// The newest snapshot of a task.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct TaskSnapshotStatus {
+    /// Partition number.
+    pub partition: i32,
+    /// How long ago the state was as the snapshot holds it; `None` where there is none.
+    pub age_ms: Option<i64>,
+    /// Its size.
+    pub bytes: u64,
+    /// How long encoding and writing it took, or reading it where this instance only read it.
+    pub seconds: f64,
+}
+
 /// Everything the runtime reports.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct PipelineStatus {
@@ -239,6 +283,8 @@ pub struct PipelineStatus {
     pub sink: SinkStatus,
     /// What memory is used for.
     pub memory: MemoryStatus,
+    /// Snapshots of the state; `None` where they are off.
+    pub snapshots: Option<SnapshotStatus>,
     /// Resident memory.
     pub rss_bytes: u64,
     /// CPU time used.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use processor::settings::{Settings, Sources, reference};
+use processor::settings::{Settings, Sources, StatePlace, reference};
 
 #[test]
 fn the_reference_page_follows_the_table() {
@@ -30,6 +30,14 @@ fn what_the_example_file_comments_out_is_valid_too() {
             // One of the two ways to give a token.
             Some(rest) if rest.starts_with("token = ") => "\n".to_owned(),
             Some(rest) if rest.starts_with("token_file = ") => format!("token_file = {:?}\n", token.path()),
+            Some(rest) if rest.starts_with("secret_access_key = ") => "\n".to_owned(),
+            Some(rest) if rest.starts_with("secret_access_key_file = ") => {
+                format!("secret_access_key_file = {:?}\n", token.path())
+            }
+            // The keys of S3 go with a bucket.
+            Some(rest) if rest.starts_with("url = \"clickpulse-state\"") => {
+                "url = \"s3://bucket/prefix\"\n".to_owned()
+            }
             Some(rest) if rest.starts_with('[') || is_assignment(rest) => format!("{rest}\n"),
             _ => format!("{line}\n"),
         })
@@ -41,6 +49,8 @@ fn what_the_example_file_comments_out_is_valid_too() {
     let influxdb = settings.influxdb.unwrap();
     assert_eq!((influxdb.token.expose(), influxdb.bucket.as_str()), ("secret", "clickstream/raw_10s"));
     assert_eq!(settings.files.unwrap().dir, Path::new("clickpulse-out"));
+    let StatePlace::S3(bucket) = settings.state.unwrap().place else { panic!("it is a bucket") };
+    assert_eq!(bucket.key.unwrap().1.expose(), "secret");
     assert_eq!(settings.inputs[0].fields["visitor"], "user_id");
     assert_eq!(settings.kafka.instance_id.as_deref(), Some("processor-1"));
 }

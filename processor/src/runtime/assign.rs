@@ -10,6 +10,7 @@ use processor_core::{Checkpoint, Merge, MergeCheckpoint, Task, TaskIdentity};
 
 use super::RunError;
 use super::shared::{Shared, now};
+use super::snapshots::{self, Plan};
 use super::stage1::TaskSlot;
 use super::stage2::MergeSlot;
 use super::worker::{Command, Link};
@@ -87,35 +88,54 @@ impl Coordinator {
         owned.assigned && ended == tasks.len()
     }
 
-    fn task(
-        &self,
-        partition: i32,
-        inputs: &[Option<&AssignedPartition>],
-        ends: Vec<i64>,
-    ) -> Result<TaskSlot, RunError> {
+    /// What a task begins with: who it is, and what was committed.
+    fn plan(&self, partition: i32, inputs: &[Option<&AssignedPartition>]) -> Plan {
         let shared = &self.shared;
         let start = |input: &Option<&AssignedPartition>| match input.and_then(|of| of.committed.as_ref()) {
             Some(committed) => Checkpoint::parse(committed.offset, &committed.metadata),
             None => Checkpoint::beginning(),
         };
-        let starts: Vec<Checkpoint> = inputs.iter().map(start).collect();
         let identity = TaskIdentity {
             partition: partition as u32,
             tasks: shared.topology.tasks,
             merge_partitions: shared.topology.merges,
             origin: shared.origin,
         };
-        let task = Task::new(Arc::clone(&shared.core), identity, &starts, now())?;
-        for (input, start) in shared.core.inputs.iter().zip(&starts) {
-            tracing::info!(
-                partition,
-                topic = %input.topic,
-                committed = start.next_offset,
-                replay_from = start.replay.offset,
-                "task assigned"
-            );
+        Plan { identity, starts: inputs.iter().map(start).collect() }
+    }
+
+    /// Makes tasks, from their snapshots where there are any, and gives them to their workers. Gives the offset at which
+    /// each input of a restored one goes on.
+    fn begin(
+        &self,
+        consumer: &Consumer,
+        plans: BTreeMap<i32, Plan>,
+    ) -> Result<BTreeMap<i32, Vec<i64>>, RunError> {
+        let shared = &self.shared;
+        let mut restored = snapshots::restore(shared, &plans);
+        let mut offsets = BTreeMap::new();
+        for (partition, Plan { identity, starts }) in plans {
+            let ends = self.end_offsets(consumer, partition)?;
+            let task = match restored.remove(&partition) {
+                Some(restored) => {
+                    offsets.insert(partition, restored.offsets);
+                    restored.task
+                }
+                None => Task::new(Arc::clone(&shared.core), identity, &starts, now())?,
+            };
+            for (input, start) in starts.iter().enumerate() {
+                tracing::info!(
+                    partition,
+                    topic = %shared.core.inputs[input].topic,
+                    committed = start.next_offset,
+                    replay_from = task.read_from(input),
+                    "task assigned"
+                );
+            }
+            let slot = TaskSlot::new(partition, task, starts, ends);
+            self.worker_of(partition).send(Command::AssignTask(Box::new(slot)));
         }
-        Ok(TaskSlot::new(partition, task, starts, ends))
+        Ok(offsets)
     }
 }
 
@@ -168,17 +188,24 @@ impl Assignments for Coordinator {
             };
             starts.push(Start { at, queue: worker.task_queue });
         }
-        for (partition, inputs) in tasks {
-            let ends = match self.end_offsets(consumer, partition) {
-                Ok(ends) => ends,
-                Err(error) => {
-                    shared.fail(error.into());
-                    return starts;
+        let plans =
+            tasks.iter().map(|(partition, inputs)| (*partition, self.plan(*partition, inputs))).collect();
+        match self.begin(consumer, plans) {
+            Ok(restored) => {
+                for (partition, start) in partitions.iter().zip(&mut starts) {
+                    let input = shared.core.inputs.iter().position(|input| input.topic == partition.topic);
+                    let offsets = restored.get(&partition.partition);
+                    // At 0 the record may be gone, which reading from the beginning takes as it is.
+                    if let (Some(input), Some(offsets)) = (input, offsets)
+                        && offsets[input] > 0
+                    {
+                        start.at = StartAt::Offset(offsets[input]);
+                    }
                 }
-            };
-            match self.task(partition, &inputs, ends) {
-                Ok(slot) => self.worker_of(partition).send(Command::AssignTask(Box::new(slot))),
-                Err(error) => shared.fail(error),
+            }
+            Err(error) => {
+                shared.fail(error);
+                return starts;
             }
         }
         let mut owned = self.owned();

@@ -14,6 +14,7 @@ use super::shared::{Reports, Shared, now};
 use crate::kafka::{Consumer, KafkaProblem};
 use crate::settings::Settings;
 use crate::sink::{Ack, PointSink as _};
+use crate::state::Snapshots;
 use crate::status::{Known, MemoryStatus, MergeStatus, PipelineStatus, StatusBoard, TaskStatus, Totals};
 
 const STATUS_EVERY: Duration = Duration::from_millis(500);
@@ -140,6 +141,7 @@ pub(super) fn publish(shared: &Shared) {
     let now_ms = now().millis();
     let committed_at = shared.committed_at_ms.load(Ordering::Acquire);
     let sink = shared.sink.status();
+    let snapshots = shared.snapshots.as_ref().map(Snapshots::status);
     let reports = shared.reports();
     shared.board.update(|status| {
         status.totals = totals(&reports.totals);
@@ -171,6 +173,7 @@ pub(super) fn publish(shared: &Shared) {
         status.rss_bytes = process::rss_bytes();
         status.cpu_seconds = process::cpu_seconds();
         status.sink = sink;
+        status.snapshots = snapshots;
     });
 }
 

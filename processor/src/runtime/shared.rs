@@ -14,6 +14,7 @@ use super::sinks::Sinks;
 use crate::kafka::{Commit, KafkaOutbox, Membership};
 use crate::live::Live;
 use crate::settings::Settings;
+use crate::state::Snapshots;
 use crate::status::{MergeFacts, MergeStatus, StatusBoard, TaskStatus};
 
 /// How many freshness samples are kept: at two epochs a second, ten minutes.
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     pub(super) outbox: Arc<KafkaOutbox>,
     pub(super) membership: Arc<Membership>,
     pub(super) sink: Sinks,
+    /// `None` where they are off.
+    pub(super) snapshots: Option<Snapshots>,
     pub(super) board: Arc<StatusBoard>,
     pub(super) live: Arc<Live>,
     pub(super) instance: String,
@@ -62,6 +65,7 @@ pub(super) struct Parts {
     pub(super) outbox: Arc<KafkaOutbox>,
     pub(super) membership: Arc<Membership>,
     pub(super) sink: Sinks,
+    pub(super) snapshots: Option<Snapshots>,
     pub(super) board: Arc<StatusBoard>,
     pub(super) live: Arc<Live>,
 }
@@ -96,7 +100,7 @@ struct Sample {
 
 impl Shared {
     pub(super) fn new(core: Arc<Options>, topology: Topology, parts: Parts, settings: &Settings) -> Self {
-        let Parts { outbox, membership, sink, board, live } = parts;
+        let Parts { outbox, membership, sink, snapshots, board, live } = parts;
         Self {
             origin: core.origin(&settings.kafka.group_id),
             core,
@@ -109,6 +113,7 @@ impl Shared {
             outbox,
             membership,
             sink,
+            snapshots,
             board,
             live,
             instance: super::report::instance_name(settings, settings.http.listen.port()),

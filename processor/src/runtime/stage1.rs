@@ -13,6 +13,7 @@ use processor_core::{Checkpoint, Delivery, Record, Task, TaskEpochs, TaskOutputs
 use super::RunError;
 use super::publisher::{Published, Publisher, TaskEpoch};
 use super::shared::{Shared, now};
+use super::snapshots;
 use super::watch::Pace;
 use crate::kafka::{Commit, Consumer, PartitionEnd, Run};
 
@@ -131,6 +132,13 @@ impl Stage1 {
         self.publish_status();
         if self.shared.delivery == Delivery::ExactlyOnce {
             self.settle(lost)?;
+            if !lost {
+                // All of it is committed; at least once, it would lie ahead of the commit and be of no use.
+                self.hand_over_last(partitions);
+            }
+        }
+        if let Some(snapshots) = &self.shared.snapshots {
+            snapshots.forget(partitions);
         }
         for partition in partitions {
             self.tasks.remove(partition);
@@ -262,6 +270,24 @@ impl Stage1 {
         }
         self.seal();
         self.publish_status();
+        let all: Vec<i32> = self.tasks.keys().copied().collect();
+        self.hand_over_last(&all);
+    }
+
+    /// Hands states to the writer of snapshots: as they are at the offsets that are about to be committed. Those of a
+    /// bounded run that is over have decided what a later run will decide otherwise.
+    fn hand_over(&mut self) {
+        for slot in self.tasks.values_mut().filter(|slot| !slot.ended) {
+            snapshots::hand_over(&self.shared, slot.partition, &mut slot.task, false);
+        }
+    }
+
+    /// The same for tasks that are about to leave, whether it is their turn or not.
+    fn hand_over_last(&mut self, partitions: &[i32]) {
+        for slot in self.tasks.values_mut().filter(|slot| !slot.ended && partitions.contains(&slot.partition))
+        {
+            snapshots::hand_over(&self.shared, slot.partition, &mut slot.task, true);
+        }
     }
 
     fn tick(&mut self) {
@@ -309,6 +335,7 @@ impl Stage1 {
     fn seal(&mut self) {
         self.sealed_at = Instant::now();
         let commits: Vec<Commit> = self.commits();
+        self.hand_over();
         let outputs = std::mem::take(&mut self.outputs);
         if outputs.values().all(TaskOutputs::is_empty) && commits.is_empty() {
             return;

@@ -111,6 +111,12 @@ pub(crate) const SECTIONS: &[Section] = &[
         optional: true,
         meaning: "The same points as files: line protocol and JSON lines. Without this section it is off.",
     },
+    Section {
+        name: "state",
+        optional: true,
+        meaning: "Snapshots of the state, so that a restart reads little again. Without this section they are off, and a \
+                  restart reads again what open state depends on: up to two hours of event time with the defaults.",
+    },
     required("http", "The status page, /metrics, /healthz, /readyz and /api/v1."),
     required("memory", "Memory."),
     required("shutdown", "What happens on SIGTERM and SIGINT."),
@@ -314,6 +320,59 @@ pub(crate) const KEYS: &[Key] = &[
     text("influxdb.rollup_1m", "clickstream/rollup_1m", "Bucket of the 1 minute windows."),
     text("influxdb.rollup_1h", "clickstream/rollup_1h", "Bucket of the 1 hour windows."),
     text("files.dir", "clickpulse-out", "Folder; made if it is missing."),
+    text(
+        "state.url",
+        "clickpulse-state",
+        "A folder (`/var/lib/clickpulse` or `file:///var/lib/clickpulse`; made if it is missing) or `s3://bucket/prefix`. \
+         It has to survive the process, and be the same for every instance of the group.",
+    ),
+    duration(
+        "state.interval",
+        "1m",
+        secs(1),
+        secs(3_600),
+        "Time between two snapshots of a task. Shorter means less to read again after a crash, longer less to write.",
+    ),
+    integer(
+        "state.keep",
+        "3",
+        1,
+        100,
+        "Snapshots kept per task; older ones are removed after each write. More than one, so that a damaged one has a \
+         substitute.",
+    ),
+    unset(
+        "state.region",
+        Kind::Text,
+        "eu-central-1",
+        "S3: region of the bucket. Unset: `AWS_REGION`, else `us-east-1`.",
+    ),
+    unset(
+        "state.endpoint",
+        Kind::Text,
+        "https://minio.example:9000",
+        "S3: address of the service, where it is not Amazon's. Unset: `AWS_ENDPOINT_URL`, else that of the region.",
+    ),
+    Key {
+        path: "state.allow_http",
+        kind: Kind::Bool,
+        default: Some("false"),
+        example: "false",
+        meaning: "S3: whether `state.endpoint` may be `http://`: then everyone on the way reads the snapshots.",
+    },
+    unset(
+        "state.access_key_id",
+        Kind::Text,
+        "AKIAIOSFODNN7EXAMPLE",
+        "S3: the key's name. Unset: `AWS_ACCESS_KEY_ID` and its kin, else what the machine's role gives.",
+    ),
+    unset("state.secret_access_key", Kind::Secret, "…", "S3: the key. Prefer `secret_access_key_file`."),
+    unset(
+        "state.secret_access_key_file",
+        Kind::Text,
+        "/run/secrets/s3-secret-key",
+        "S3: file that holds the key.",
+    ),
     text("http.listen", "127.0.0.1:8088", "Address and port. Port 0 takes a free one; the log says which."),
     size(
         "memory.budget",
@@ -360,10 +419,6 @@ const EVENT_TYPES: [&str; 9] = [
 const SECTIONS_NOT_IN_THIS_VERSION: &[(&str, &str)] = &[
     ("postgres", "is not in this version, which writes to InfluxDB and files; remove the section"),
     ("registry", "is not in this version, which reads JSON only; remove the section"),
-    (
-        "state",
-        "is not in this version, which rebuilds its state from the topics at start; remove the section",
-    ),
 ];
 
 /// Values of the contract that a later version provides: key, value, answer.

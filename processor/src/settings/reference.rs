@@ -79,7 +79,7 @@ pub fn page() -> String {
     let _ = write!(
         text,
         "\nA variable for an entry of `[[inputs]]` carries its number: `{}`. \
-         Keys of the contract that this version refuses rather than ignores: `[postgres]`, `[registry]`, `[state]`, \
+         Keys of the contract that this version refuses rather than ignores: `[postgres]`, `[registry]`, \
          `format = \"avro\"` and `keyed = false`.\n",
         variable("inputs[0].topic"),
     );

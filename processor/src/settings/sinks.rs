@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::reader::Reader;
-use super::secret::Secret;
+use super::secret::{self, Secret};
 
 /// The connection to InfluxDB 2.x, and its buckets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,33 +61,11 @@ fn read_url(reader: &mut Reader<'_>) -> String {
     url.trim_end_matches('/').to_owned()
 }
 
-/// The token itself or the file that holds it, whichever the higher layer names.
 fn read_token(reader: &mut Reader<'_>) -> Secret {
-    let token = reader.optional_text("influxdb.token");
-    let file = reader.optional_text("influxdb.token_file");
-    let (token_origin, file_origin) =
-        (reader.origin("influxdb.token").layer(), reader.origin("influxdb.token_file").layer());
-    match (token, file) {
-        (Some(_), Some(_)) if token_origin == file_origin => {
-            reader.problem("influxdb.token", "and influxdb.token_file are both set; leave one of them out");
-        }
-        (Some(token), None) => return Secret::new(token.trim_end()),
-        (Some(token), Some(_)) if token_origin > file_origin => return Secret::new(token.trim_end()),
-        (_, Some(file)) => return read_token_file(reader, &file),
-        (None, None) if reader.has("influxdb.token") || reader.has("influxdb.token_file") => {} // said already
-        (None, None) => {
-            let text = "is missing; InfluxDB takes no writes without one. Set influxdb.token_file or CLICKPULSE__INFLUXDB__TOKEN";
-            reader.problem("influxdb.token", text);
-        }
+    let token = secret::read(reader, "influxdb.token", "influxdb.token_file");
+    if token.is_none() && !reader.has("influxdb.token") && !reader.has("influxdb.token_file") {
+        let text = "is missing; InfluxDB takes no writes without one. Set influxdb.token_file or CLICKPULSE__INFLUXDB__TOKEN";
+        reader.problem("influxdb.token", text);
     }
-    Secret::new("")
-}
-
-fn read_token_file(reader: &mut Reader<'_>, file: &str) -> Secret {
-    match std::fs::read_to_string(file) {
-        Ok(token) if !token.trim().is_empty() => return Secret::new(token.trim_end()),
-        Ok(_) => reader.problem("influxdb.token_file", format!("= {file:?} is an empty file")),
-        Err(error) => reader.problem("influxdb.token_file", format!("= {file:?} cannot be read: {error}")),
-    }
-    Secret::new("")
+    token.unwrap_or_else(|| Secret::new(""))
 }

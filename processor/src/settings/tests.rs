@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 use super::*;
 
 /// Loads a file's text and variables, nothing else.
-fn load(toml: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+pub(super) fn load(toml: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), toml).unwrap();
     let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -20,7 +20,7 @@ fn load(toml: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsErro
 }
 
 /// The only problem, without the name of the temporary file.
-fn problem(toml: &str, variables: &[(&str, &str)]) -> String {
+pub(super) fn problem(toml: &str, variables: &[(&str, &str)]) -> String {
     match load(toml, variables) {
         Err(SettingsError::Invalid(problems)) if problems.len() == 1 => match &problems[0].origin {
             Origin::File(_) => format!("{} {} (in FILE)", problems[0].key, problems[0].text),
@@ -186,7 +186,7 @@ fn what_a_later_version_brings_is_refused_and_not_ignored() {
     assert!(said("[postgres]\nurl = 'x'").starts_with("postgres is not in this version"));
     assert!(said("[registry]").starts_with("registry is not in this version"));
     assert!(
-        problem("", &[("CLICKPULSE__STATE__URL", "file:///x")]).starts_with("state is not in this version")
+        problem("", &[("CLICKPULSE__POSTGRES__URL", "x")]).starts_with("postgres is not in this version")
     );
 }
 
@@ -359,6 +359,7 @@ fn every_key_of_the_table_is_read() {
     let variables = BTreeMap::from([
         ("CLICKPULSE__INFLUXDB__TOKEN".to_owned(), "t".to_owned()),
         ("CLICKPULSE__FILES__DIR".to_owned(), "d".to_owned()),
+        ("CLICKPULSE__STATE__URL".to_owned(), "d".to_owned()),
     ]);
     let layers = Layers::read(&Sources { environment: Some(variables), ..Sources::default() }).unwrap();
     let mut reader = Reader::new(&layers);

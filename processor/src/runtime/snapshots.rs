@@ -1,0 +1,88 @@
+//! Tasks to and from their snapshots.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use processor_core::{Checkpoint, Options, SnapshotError, Task, TaskIdentity};
+
+use super::RunError;
+use super::shared::{Shared, now};
+use crate::settings::Settings;
+use crate::state::{Candidate, Found, Snapshots, SnapshotsConfig, Store, Tuning, Unusable, Wanted};
+
+/// A task that is about to begin.
+pub(super) struct Plan {
+    pub(super) identity: TaskIdentity,
+    pub(super) starts: Vec<Checkpoint>,
+}
+
+/// A task as of a snapshot, and where each of its inputs goes on from.
+pub(super) struct Restored {
+    pub(super) task: Task,
+    pub(super) offsets: Vec<i64>,
+}
+
+/// The place for snapshots, if one is set; it need not be reachable yet.
+pub(super) fn start(settings: &Settings, core: &Options) -> Result<Option<Snapshots>, RunError> {
+    let Some(state) = &settings.state else {
+        tracing::info!("no [state]: a restart reads again what open state depends on");
+        return Ok(None);
+    };
+    let store = Store::open(state, Tuning::default())?;
+    let group = &settings.kafka.group_id;
+    let config = SnapshotsConfig::new(group, core.origin(group), state.interval, state.keep);
+    Ok(Some(Snapshots::start(store, config)))
+}
+
+/// Looks for the snapshots of tasks; those without one have to read the log again. Bounded in time for all together.
+pub(super) fn restore(shared: &Shared, plans: &BTreeMap<i32, Plan>) -> BTreeMap<i32, Restored> {
+    let Some(snapshots) = &shared.snapshots else { return BTreeMap::new() };
+    let wanted: Vec<Wanted> = plans
+        .iter()
+        .map(|(partition, plan)| Wanted {
+            shelf: snapshots.shelf(*partition),
+            committed: plan.starts.iter().map(|start| start.next_offset).collect(),
+            replay_from: plan.starts.iter().map(|start| start.replay.offset).collect(),
+        })
+        .collect();
+    let found = snapshots.restore(&wanted, &|wanted: &Wanted, candidate: &Candidate<'_>| {
+        let Plan { identity, starts } = &plans[&wanted.shelf.task];
+        Task::restore(Arc::clone(&shared.core), *identity, candidate.bytes, starts, now())
+            .map_err(|error| unusable(&error))
+    });
+    plans
+        .keys()
+        .zip(found)
+        .filter_map(|(partition, found)| match found {
+            Found::Restored { state, name, .. } => {
+                Some((*partition, Restored { task: state, offsets: name.offsets }))
+            }
+            Found::Missing(_) => None,
+        })
+        .collect()
+}
+
+/// Hands a task's state to the writer where it is its turn, or where it `leaves` and something has changed.
+pub(super) fn hand_over(shared: &Shared, partition: i32, task: &mut Task, leaves: bool) {
+    let Some(snapshots) = &shared.snapshots else { return };
+    let offsets: Vec<i64> = (0..shared.core.inputs.len()).map(|input| task.next_offset(input)).collect();
+    let is_wanted = match leaves {
+        true => snapshots.wants_last(partition, &offsets),
+        false => snapshots.wants(partition, &offsets),
+    };
+    if is_wanted && let Some(frozen) = task.snapshot() {
+        snapshots.submit(partition, frozen.offsets(), Box::new(move || frozen.encode()));
+    }
+}
+
+fn unusable(error: &SnapshotError) -> Unusable {
+    let text = error.to_string();
+    match error {
+        SnapshotError::Version { .. } => Unusable::OtherFormat(text),
+        SnapshotError::OtherSettings => Unusable::OtherSettings(text),
+        SnapshotError::TooOld { .. } => Unusable::TooOld(text),
+        SnapshotError::WatermarkAhead { .. } => Unusable::Ahead(text),
+        // Its name says that it is not ahead, so one of the two is not what was written.
+        SnapshotError::Damaged | SnapshotError::AheadOfCommit { .. } => Unusable::Damaged(text),
+    }
+}
