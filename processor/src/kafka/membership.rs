@@ -24,6 +24,8 @@ pub struct Membership {
 struct State {
     generation: Option<Arc<ConsumerGroupMetadata>>,
     confirmed_at: Option<Instant>,
+    /// Of any answer, also to a transaction, which Kafka does not take for a sign of life of the member.
+    answered_at: Option<Instant>,
     /// When the commits were sent that are not answered yet, the oldest first.
     sent: VecDeque<Instant>,
 }
@@ -56,19 +58,25 @@ impl Membership {
         self.lease
     }
 
-    /// How long ago the request was sent that the group answered last; `None` while nothing is assigned or confirmed.
+    /// How long ago the request was sent that Kafka answered last; `None` while nothing is assigned or answered.
     ///
-    /// Kafka was there then. So this is also how far the wall clock may be believed where it stands for "nothing came":
-    /// a partition of a Kafka that cannot be reached is silent for another reason.
+    /// Kafka was there then. So this is how far the wall clock may be believed where it stands for "nothing came": a
+    /// partition of a Kafka that cannot be reached is silent for another reason.
     #[must_use]
-    pub fn confirmed_ago(&self) -> Option<Duration> {
-        self.state().confirmed_at.map(|at| at.elapsed())
+    pub fn answered_ago(&self) -> Option<Duration> {
+        self.state().answered_at.map(|at| at.elapsed())
+    }
+
+    /// Whether it is time to ask Kafka anything, for want of something new to publish.
+    #[must_use]
+    pub fn wants_answer(&self) -> bool {
+        self.answered_ago().is_none_or(|ago| ago >= RENEW_AFTER)
     }
 
     /// Whether it is time to ask the group again, for want of anything else to commit.
     #[must_use]
     pub fn wants_renewal(&self) -> bool {
-        self.confirmed_ago().is_none_or(|ago| ago >= RENEW_AFTER)
+        self.state().confirmed_at.is_none_or(|at| at.elapsed() >= RENEW_AFTER)
     }
 
     /// The generation that partitions were assigned in; `None` while none are.
@@ -77,11 +85,20 @@ impl Membership {
         self.state().generation.clone()
     }
 
-    /// The group answered a request sent at `sent_at` that only a member may make.
+    /// The group accepted a commit sent at `sent_at`: a sign of life that it counts.
     pub fn confirm(&self, sent_at: Instant) {
         let mut state = self.state();
         if state.generation.is_some() {
             state.confirmed_at = state.confirmed_at.max(Some(sent_at));
+            state.answered_at = state.answered_at.max(Some(sent_at));
+        }
+    }
+
+    /// Kafka accepted offsets of this member in a transaction begun at `sent_at`.
+    pub fn answer(&self, sent_at: Instant) {
+        let mut state = self.state();
+        if state.generation.is_some() {
+            state.answered_at = state.answered_at.max(Some(sent_at));
         }
     }
 
@@ -94,6 +111,7 @@ impl Membership {
         let mut state = self.state();
         state.generation = None;
         state.confirmed_at = None;
+        state.answered_at = None;
     }
 
     pub(super) fn commit_sent(&self) {

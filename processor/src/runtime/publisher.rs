@@ -188,7 +188,7 @@ impl Transactions {
         match self.transactor.execute(&content, &job.generation, shared.transaction_deadline) {
             Ok(TransactionEnd::Committed(produced)) => {
                 if !job.epoch.commits.is_empty() {
-                    shared.membership.confirm(sent_at);
+                    shared.membership.answer(sent_at);
                 }
                 shared.transactions.committed(sent_at.elapsed());
                 shared.committed_in_transaction(&job.epoch.commits);

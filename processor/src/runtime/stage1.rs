@@ -248,7 +248,7 @@ impl Stage1 {
             self.tick();
         }
         if !draining && self.sealed_at.elapsed() >= self.shared.epoch_interval && self.may_seal() {
-            if self.shared.membership.wants_renewal() {
+            if self.shared.membership.wants_answer() {
                 self.committed.clear(); // the same offsets again: an answer of the group is what is wanted
             }
             let now = now();
@@ -292,7 +292,7 @@ impl Stage1 {
 
     fn tick(&mut self) {
         // A partition is silent for certain only as far as Kafka has answered.
-        let Some(ago) = self.shared.membership.confirmed_ago() else { return };
+        let Some(ago) = self.shared.membership.answered_ago() else { return };
         let now = now().plus_micros(-i64::try_from(ago.as_micros()).unwrap_or(i64::MAX));
         let frontier = match self.shared.frontier.load(Ordering::Acquire) {
             i64::MIN => None,
