@@ -8,7 +8,7 @@ use processor_core::{Checkpoint, Options, SnapshotError, Task, TaskIdentity};
 use super::RunError;
 use super::shared::{Shared, now};
 use crate::settings::Settings;
-use crate::state::{Candidate, Found, Snapshots, SnapshotsConfig, Store, Tuning, Unusable, Wanted};
+use crate::state::{Candidate, Found, Freeze, Snapshots, SnapshotsConfig, Store, Tuning, Unusable, Wanted};
 
 /// A task that is about to begin.
 pub(super) struct Plan {
@@ -62,17 +62,32 @@ pub(super) fn restore(shared: &Shared, plans: &BTreeMap<i32, Plan>) -> BTreeMap<
         .collect()
 }
 
-/// Hands a task's state to the writer where it is its turn, or where it `leaves` and something has changed.
-pub(super) fn hand_over(shared: &Shared, partition: i32, task: &mut Task, leaves: bool) {
-    let Some(snapshots) = &shared.snapshots else { return };
+/// A task's state as it was at some offsets, to be written once these are committed.
+pub(super) struct Frozen {
+    pub(super) partition: i32,
+    offsets: Vec<i64>,
+    freeze: Freeze,
+}
+
+impl Frozen {
+    /// Hands it to the writer.
+    pub(super) fn submit(self, shared: &Shared) {
+        if let Some(snapshots) = &shared.snapshots {
+            snapshots.submit(self.partition, self.offsets, self.freeze);
+        }
+    }
+}
+
+/// Freezes a task's state where it is its turn, or where it `leaves` and something has changed.
+pub(super) fn freeze(shared: &Shared, partition: i32, task: &mut Task, leaves: bool) -> Option<Frozen> {
+    let snapshots = shared.snapshots.as_ref()?;
     let offsets: Vec<i64> = (0..shared.core.inputs.len()).map(|input| task.next_offset(input)).collect();
     let is_wanted = match leaves {
         true => snapshots.wants_last(partition, &offsets),
         false => snapshots.wants(partition, &offsets),
     };
-    if is_wanted && let Some(frozen) = task.snapshot() {
-        snapshots.submit(partition, frozen.offsets(), Box::new(move || frozen.encode()));
-    }
+    let frozen = is_wanted.then(|| task.snapshot()).flatten()?;
+    Some(Frozen { partition, offsets: frozen.offsets(), freeze: Box::new(move || frozen.encode()) })
 }
 
 fn unusable(error: &SnapshotError) -> Unusable {

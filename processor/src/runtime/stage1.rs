@@ -8,12 +8,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use events::Timestamp;
-use processor_core::{Checkpoint, Delivery, Record, Task, TaskEpochs, TaskOutputs, TaskStep, TaskTotals};
+use processor_core::{
+    Checkpoint, Delivery, EpochId, Record, Task, TaskEpochs, TaskOutputs, TaskStep, TaskTotals,
+};
 
 use super::RunError;
 use super::publisher::{Published, Publisher, TaskEpoch};
 use super::shared::{Shared, now};
-use super::snapshots;
+use super::snapshots::{self, Frozen};
 use super::watch::Pace;
 use crate::kafka::{Commit, Consumer, PartitionEnd, Run};
 
@@ -99,6 +101,9 @@ pub(super) struct Stage1 {
     membership_lost: bool,
     sealed_at: Instant,
     ticked_at: Instant,
+    last_sealed: Option<EpochId>,
+    /// States to be written once their epoch is committed; one per task.
+    frozen: Vec<(EpochId, Frozen)>,
     /// What was handed to an epoch last, per topic and partition.
     committed: BTreeMap<(String, i32), Commit>,
 }
@@ -118,6 +123,8 @@ impl Stage1 {
             sealed_at: Instant::now(),
             ticked_at: Instant::now(),
             committed: BTreeMap::new(),
+            last_sealed: None,
+            frozen: Vec::new(),
         }
     }
 
@@ -132,10 +139,11 @@ impl Stage1 {
         self.publish_status();
         if self.shared.delivery == Delivery::ExactlyOnce {
             self.settle(lost)?;
-            if !lost {
+            if self.epochs.unpublished() == 0 {
                 // All of it is committed; at least once, it would lie ahead of the commit and be of no use.
-                self.hand_over_last(partitions);
+                self.freeze_last(partitions);
             }
+            self.frozen.clear();
         }
         if let Some(snapshots) = &self.shared.snapshots {
             snapshots.forget(partitions);
@@ -271,22 +279,37 @@ impl Stage1 {
         self.seal();
         self.publish_status();
         let all: Vec<i32> = self.tasks.keys().copied().collect();
-        self.hand_over_last(&all);
+        self.freeze_last(&all);
     }
 
-    /// Hands states to the writer of snapshots: as they are at the offsets that are about to be committed. Those of a
-    /// bounded run that is over have decided what a later run will decide otherwise.
-    fn hand_over(&mut self) {
-        for slot in self.tasks.values_mut().filter(|slot| !slot.ended) {
-            snapshots::hand_over(&self.shared, slot.partition, &mut slot.task, false);
-        }
+    /// Freezes the states whose turn it is, as they are at the offsets that are about to be committed. Those of a bounded
+    /// run that is over have decided what a later run will decide otherwise.
+    fn freeze(&mut self) -> Vec<Frozen> {
+        let Self { tasks, shared, frozen, .. } = self;
+        let waits = |partition| frozen.iter().any(|(_, frozen)| frozen.partition == partition);
+        let turn = tasks.values_mut().filter(|slot| !slot.ended && !waits(slot.partition));
+        turn.filter_map(|slot| snapshots::freeze(shared, slot.partition, &mut slot.task, false)).collect()
     }
 
     /// The same for tasks that are about to leave, whether it is their turn or not.
-    fn hand_over_last(&mut self, partitions: &[i32]) {
-        for slot in self.tasks.values_mut().filter(|slot| !slot.ended && partitions.contains(&slot.partition))
-        {
-            snapshots::hand_over(&self.shared, slot.partition, &mut slot.task, true);
+    fn freeze_last(&mut self, partitions: &[i32]) {
+        let Self { tasks, shared, .. } = self;
+        let leaving = tasks.values_mut().filter(|slot| !slot.ended && partitions.contains(&slot.partition));
+        let states: Vec<_> = leaving
+            .filter_map(|slot| snapshots::freeze(shared, slot.partition, &mut slot.task, true))
+            .collect();
+        let last = self.last_sealed;
+        states.into_iter().for_each(|state| self.keep(last, state));
+    }
+
+    /// Writes a state once its epoch is committed: what is never committed never happened, and what the wall clock
+    /// decides the next time may be something else. (At least once, the commit comes much later and is not waited for.)
+    fn keep(&mut self, epoch: Option<EpochId>, state: Frozen) {
+        match epoch {
+            Some(id) if self.shared.delivery == Delivery::ExactlyOnce && self.epochs.unpublished() > 0 => {
+                self.frozen.push((id, state));
+            }
+            _ => state.submit(&self.shared),
         }
     }
 
@@ -335,14 +358,18 @@ impl Stage1 {
     fn seal(&mut self) {
         self.sealed_at = Instant::now();
         let commits: Vec<Commit> = self.commits();
-        self.hand_over();
+        let states = self.freeze();
         let outputs = std::mem::take(&mut self.outputs);
         if outputs.values().all(TaskOutputs::is_empty) && commits.is_empty() {
+            let last = self.last_sealed;
+            states.into_iter().for_each(|state| self.keep(last, state));
             return;
         }
         let outputs = outputs.into_iter().filter(|(_, outputs)| !outputs.is_empty());
         let outputs = outputs.map(|(partition, outputs)| (partition, Arc::new(outputs))).collect();
-        self.epochs.seal(TaskEpoch { outputs, commits, sealed_ms: now().millis() });
+        let id = self.epochs.seal(TaskEpoch { outputs, commits, sealed_ms: now().millis() });
+        self.last_sealed = Some(id);
+        states.into_iter().for_each(|state| self.keep(Some(id), state));
         self.shared.epochs.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -393,11 +420,14 @@ impl Stage1 {
         Ok(())
     }
 
-    fn take_answer(&mut self, (id, published): (processor_core::EpochId, Published)) -> Result<(), RunError> {
+    fn take_answer(&mut self, (id, published): (EpochId, Published)) -> Result<(), RunError> {
         match published {
             Published::Done(partials) => {
                 self.aborts = Aborts::default();
                 self.epochs.published(id, partials);
+                for (_, state) in self.frozen.extract_if(.., |(epoch, _)| *epoch <= id) {
+                    state.submit(&self.shared);
+                }
                 Ok(())
             }
             Published::Failed(error) => Err(error),
