@@ -288,7 +288,13 @@ impl Kafka {
     pub fn end_offsets(&self, topic: &str) -> Vec<i64> {
         let consumer = self.consumer();
         (0..self.partitions(topic) as i32)
-            .map(|partition| consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).expect("offsets").1)
+            .map(|partition| {
+                // A broker that has just come back does not know at once what it leads.
+                eventually("the broker gives offsets", || {
+                    let offsets = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
+                    offsets.map(|(_, end)| end).map_err(|error| error.to_string())
+                })
+            })
             .collect()
     }
 
@@ -301,7 +307,10 @@ impl Kafka {
         let consumer: BaseConsumer = self.client().set("group.id", group).create().expect("a consumer");
         let mut wanted = TopicPartitionList::new();
         wanted.add_partition_range(topic, 0, self.partitions(topic) as i32 - 1);
-        let offsets = consumer.committed_offsets(wanted, REQUEST_TIMEOUT).expect("committed offsets");
+        let offsets = eventually("the broker gives committed offsets", || {
+            let offsets = consumer.committed_offsets(wanted.clone(), REQUEST_TIMEOUT);
+            offsets.map_err(|error| error.to_string())
+        });
         offsets.elements().iter().map(|element| element.offset().to_raw().filter(|raw| *raw >= 0)).collect()
     }
 
@@ -339,7 +348,9 @@ impl Kafka {
     }
 
     fn partitions(&self, topic: &str) -> usize {
-        let metadata = self.consumer().fetch_metadata(Some(topic), REQUEST_TIMEOUT).expect("metadata");
+        let metadata = eventually("the broker gives metadata", || {
+            self.consumer().fetch_metadata(Some(topic), REQUEST_TIMEOUT).map_err(|error| error.to_string())
+        });
         metadata.topics().iter().flat_map(|topic| topic.partitions()).filter(|it| it.leader() >= 0).count()
     }
 
