@@ -314,7 +314,7 @@ impl Instance {
         // The lease: whoever may have lost its partitions sends nothing, so nothing arrives after the next owner's.
         let confirmed =
             self.workers.iter().map(|worker| worker.stage1.confirmed_at).fold(self.confirmed_at, i64::max);
-        let leased = world.now.saturating_sub(confirmed) + SLOW_MAX < LEASE;
+        let leased = world.now.saturating_sub(confirmed).saturating_add(SLOW_MAX) < LEASE;
         if !leased && world.bug != Some(Bug::StalePointsKept) {
             return;
         }
