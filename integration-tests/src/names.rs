@@ -11,6 +11,8 @@ pub struct Names {
     pub group: String,
     /// The internal topic of partial windows.
     pub partials: String,
+    /// The internal topic of re-keyed records.
+    pub by_user: String,
     /// The topic of incident records.
     pub incidents: String,
 }
@@ -24,6 +26,7 @@ impl Names {
             topic: format!("{unique}.events"),
             group: unique.clone(),
             partials: format!("{unique}.partials"),
+            by_user: format!("{unique}.by-user"),
             incidents: format!("{unique}.incidents"),
         }
     }

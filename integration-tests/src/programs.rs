@@ -42,6 +42,8 @@ pub struct ProcessorConfig {
     pub brokers: String,
     /// Topics and group.
     pub names: Names,
+    /// Whether the input is keyed by user.
+    pub keyed: bool,
     /// The `[influxdb]` section's lines; no section where empty.
     pub influxdb: Vec<(String, String)>,
     /// Further lines of the `[kafka]` section.
@@ -65,6 +67,7 @@ impl ProcessorConfig {
         Self {
             brokers: kafka.bootstrap().to_owned(),
             names: names.clone(),
+            keyed: true,
             influxdb: vec![
                 quoted("url", influx.url()),
                 quoted("org", influx.org()),
@@ -79,6 +82,13 @@ impl ProcessorConfig {
             http_port: free_port(),
             instance_id: None,
         }
+    }
+
+    /// The same with an input that is not keyed by user.
+    #[must_use]
+    pub fn unkeyed(mut self) -> Self {
+        self.keyed = false;
+        self
     }
 
     /// The same with another value in `[influxdb]`; text needs its own quotes.
@@ -119,15 +129,16 @@ impl ProcessorConfig {
     /// The file's text.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let Names { topic, group, partials, incidents } = &self.names;
+        let Names { topic, group, partials, by_user, incidents } = &self.names;
         let instance =
             self.instance_id.as_ref().map(|id| format!("instance_id = {id:?}\n")).unwrap_or_default();
         let more: String = self.kafka.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         let mut toml = format!(
             "[kafka]\nbrokers = {:?}\ngroup_id = {group:?}\npartials_topic = {partials:?}\n\
-             incidents_topic = {incidents:?}\n{instance}{more}\n[[inputs]]\ntopic = {topic:?}\nformat = \"json\"\n\n\
+             by_user_topic = {by_user:?}\nincidents_topic = {incidents:?}\n{instance}{more}\n\
+             [[inputs]]\ntopic = {topic:?}\nformat = \"json\"\nkeyed = {}\n\n\
              [http]\nlisten = \"127.0.0.1:{}\"\n",
-            self.brokers, self.http_port,
+            self.brokers, self.keyed, self.http_port,
         );
         for (section, lines) in [("influxdb", &self.influxdb), ("windows", &self.windows)] {
             if !lines.is_empty() {

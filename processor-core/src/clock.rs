@@ -19,6 +19,8 @@ pub(crate) const NOT_BEGUN: i64 = i64::MIN;
 pub(crate) struct InputClock {
     pub(crate) watermark: i64,
     pub(crate) jumps: Jumps,
+    /// No later record will be judged by less than this; where not set otherwise, than its watermark.
+    pub(crate) least: i64,
     greatest: i64,
     out_of_orderness: i64,
     /// From this event time on, the log's own watermark stands in another second.
@@ -37,6 +39,7 @@ impl InputClock {
         let mut clock = Self {
             watermark,
             jumps: Jumps::ahead(jumps),
+            least: i64::MAX,
             greatest,
             out_of_orderness,
             turn_at: NOT_BEGUN,
@@ -58,6 +61,12 @@ impl InputClock {
         let mut clock = Self { greatest, jumps, ..Self::new(out_of_orderness, watermark, &[], now) };
         clock.set_turn();
         clock
+    }
+
+    /// Stands where another one says: that of a record's source, for judging it.
+    #[inline]
+    pub(crate) fn stand(&mut self, watermark: i64, greatest: i64, least: i64) {
+        (self.watermark, self.greatest, self.least) = (watermark, greatest, least);
     }
 
     /// The greatest event time; `i64::MIN` before the first.

@@ -22,6 +22,7 @@ mod merge;
 mod options;
 mod planted;
 pub mod point;
+mod rekey;
 mod reorder;
 pub mod route;
 pub mod schema;
@@ -37,10 +38,11 @@ pub use clock::ReplayPoint;
 pub use epochs::{Delivery, EpochId, EpochPayload, EpochStage, MergeEpochs, TaskEpochs, TaskStep};
 pub use jumps::Jump;
 pub use merge::{Merge, MergeOutputs, MergeReport, MergeTask, OpenWindow};
-pub use options::{InputOptions, Options, OptionsError};
+pub use options::{InputOptions, Options, OptionsError, Rekeyed};
 #[cfg(feature = "planted-bugs")]
 pub use planted::{PlantedBug, plant};
 pub use point::{FieldValue, Point, Resolution};
+pub use rekey::{ByUserRecord, Relay, RelayError, RelayOutputs, RelayProgress};
 pub use sketch::Sketch;
 pub use snapshot::{SnapshotError, TaskSnapshot, snapshot_offsets};
 pub use task::{

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use events::EventType;
+use events::{Decoder, DecoderOptions, EventType};
 
 use crate::point::Resolution;
 
@@ -40,8 +40,31 @@ pub struct Options {
     pub campaigns_max: usize,
     /// Clicks kept per user for attribution; the oldest goes first.
     pub clicks_per_user_max: usize,
-    /// The inputs of a task, in configuration order (which breaks ties of event time).
+    /// The inputs that are keyed by user, in configuration order (which breaks ties of event time).
     pub inputs: Vec<InputOptions>,
+    /// The inputs that are not; they are a task's last input.
+    pub rekeyed: Option<Rekeyed>,
+}
+
+/// Inputs that are not keyed by user, or not co-partitioned, and the topic that they go through.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rekeyed {
+    /// The by-user topic; it has a partition per task.
+    pub topic: String,
+    /// The inputs, at least one, in configuration order.
+    pub inputs: Vec<InputOptions>,
+    /// The number of partitions of each of them: event time begins when all of these have been heard of.
+    pub partitions: Vec<u32>,
+    /// Tells apart what relays of different groups write to the topic: [`Rekeyed::origin_of`].
+    pub origin: u64,
+}
+
+impl Rekeyed {
+    /// The origin of a group's records. Of the group alone: what was re-keyed counts under changed settings, too.
+    #[must_use]
+    pub fn origin_of(group: &str) -> u64 {
+        crate::hash::fingerprint(group.as_bytes())
+    }
 }
 
 /// How one input's records are read.
@@ -79,7 +102,20 @@ impl Default for Options {
                 fields: BTreeMap::new(),
                 max_bytes: 1 << 20,
             }],
+            rekeyed: None,
         }
+    }
+}
+
+impl InputOptions {
+    /// A decoder for its records.
+    pub(crate) fn decoder(&self) -> Result<Decoder, OptionsError> {
+        Decoder::new(&DecoderOptions {
+            default_type: self.default_type,
+            fields: self.fields.clone(),
+            max_bytes: self.max_bytes,
+        })
+        .map_err(|source| OptionsError::Decoder { topic: self.topic.clone(), source })
     }
 }
 
@@ -127,7 +163,7 @@ impl Options {
         if let Some((name, _)) = spans.iter().find(|(_, span)| !(0..=24 * HOUR).contains(span)) {
             return Err(OptionsError::Span(name));
         }
-        if self.inputs.is_empty() {
+        if self.configured().next().is_none() {
             return Err(OptionsError::NoInput);
         }
         Ok(())
@@ -136,12 +172,33 @@ impl Options {
     /// Tells apart partials that must not be added up: those of another group, or of windows that mean another span.
     ///
     /// The same over versions of this program, as partials of both sides of an upgrade belong together.
+    /// An input that is re-keyed counts as another: a task then has other users' events of it.
     #[must_use]
     pub fn origin(&self, group: &str) -> u64 {
-        let inputs: Vec<&str> = self.inputs.iter().map(|input| input.topic.as_str()).collect();
+        let keyed = self.inputs.iter().map(|input| input.topic.clone());
+        let rekeyed = self.rekeyed.iter().flat_map(|rekeyed| &rekeyed.inputs);
+        let inputs: Vec<String> = keyed.chain(rekeyed.map(|input| format!("{}~", input.topic))).collect();
         let meaning =
             format!("{group}\n{}\n{}\n{}", inputs.join(","), self.window_size, self.allowed_lateness);
         crate::hash::fingerprint(meaning.as_bytes())
+    }
+
+    /// Every input that is configured: the keyed ones, then the others. Dead letters and late records name theirs by
+    /// its place here.
+    pub fn configured(&self) -> impl Iterator<Item = &InputOptions> {
+        self.inputs.iter().chain(self.rekeyed.iter().flat_map(|rekeyed| &rekeyed.inputs))
+    }
+
+    /// The topics that tasks read, in the order of their inputs.
+    pub fn task_topics(&self) -> impl Iterator<Item = &str> {
+        let keyed = self.inputs.iter().map(|input| input.topic.as_str());
+        keyed.chain(self.rekeyed.iter().map(|rekeyed| rekeyed.topic.as_str()))
+    }
+
+    /// # Panics
+    /// Where every input is keyed.
+    pub(crate) fn rekeyed(&self) -> &Rekeyed {
+        self.rekeyed.as_ref().expect("there are inputs to re-key")
     }
 
     /// Length of a window of this resolution.

@@ -1,12 +1,13 @@
 //! Stage 1: one task per partition number of the inputs.
 
+mod by_user;
 mod interface;
 mod snapshot;
 mod state;
 
 use std::sync::Arc;
 
-use events::{Decoder, Reason, Timestamp};
+use events::{Decoder, Reason, Rejection, Timestamp};
 
 use crate::ahead::Prepared;
 use crate::analytics::Partial;
@@ -20,6 +21,7 @@ use crate::point::Resolution;
 use crate::reorder::KeyedEvent;
 use crate::wire::{Body, Freshness, Message, Position, Progress, merge_partition};
 
+use by_user::ByUser;
 pub use interface::{
     DeadLetter, InputReport, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs, TaskReport,
     TaskTotals,
@@ -65,6 +67,8 @@ struct Input {
     /// The watermark as committed, which the wall clock may have moved.
     committed_watermark: i64,
     dedup: Dedup,
+    /// Of the last input, where there are inputs to re-key; then it has the decoders and ids, and not those above.
+    by_user: Option<Box<ByUser>>,
 }
 
 /// Records decoded and looked up ahead of their turn: enough for the waits to overlap, few enough for the first-level
@@ -72,8 +76,7 @@ struct Input {
 const BLOCK: usize = 32;
 
 impl Task {
-    /// Starts a task from the commits of its inputs, in the order of `options.inputs`; `None` where an input has no
-    /// commit, with the first offset to be read.
+    /// Starts a task from the commits of its inputs, in the order of [`Options::task_topics`].
     ///
     /// The shell then feeds records from `checkpoint.replay.offset` on.
     ///
@@ -86,12 +89,7 @@ impl Task {
         now: Timestamp,
     ) -> Result<Self, OptionsError> {
         options.validate()?;
-        let inputs = options
-            .inputs
-            .iter()
-            .zip(starts)
-            .map(|(input, start)| Input::new(input, start, &options, now))
-            .collect::<Result<Vec<_>, _>>()?;
+        let inputs = Input::all(&options, starts, now)?;
         let state = State::new(&options);
         let settled = settled(starts);
         let complete_from = needed_from(&options, settled);
@@ -175,7 +173,9 @@ impl Task {
     fn turn(&mut self, at: usize, out: &mut TaskOutputs) {
         let input = &mut self.inputs[at];
         input.clock.turned();
-        input.replay_points.note(input.next_offset, input.clock.own());
+        if input.by_user.is_none() {
+            input.replay_points.note(input.next_offset, input.clock.own());
+        }
         self.advance(out);
         // By the logs alone: what the wall clock adds may be forgotten itself where it decided nothing.
         let logs = self.inputs.iter().map(|input| input.clock.own()).max().unwrap_or(NOT_BEGUN);
@@ -215,7 +215,7 @@ impl Task {
         plain: Option<&Prepared<'_>>,
         out: Option<&mut TaskOutputs>,
     ) {
-        let Self { inputs, state, options, totals, .. } = self;
+        let Self { identity, inputs, state, options, totals, .. } = self;
         let Input { decoder, clock, next_offset, dedup, .. } = &mut inputs[at];
         *next_offset = record.offset + 1;
         let skewed = record.timestamp_ms.saturating_mul(1_000).saturating_add(options.max_future_skew);
@@ -242,12 +242,9 @@ impl Task {
                 match (counted, out) {
                     (Counted::Late { by }, Some(out)) => out.late.push(LateRecord {
                         input: at,
+                        partition: identity.partition,
                         offset: record.offset,
-                        detail: format!(
-                            "{}.{:03} s after its window closed",
-                            by / 1_000_000,
-                            by / 1_000 % 1_000
-                        ),
+                        detail: late_by(by),
                         key: record.key.map(<[u8]>::to_vec),
                         value: record.value.map(<[u8]>::to_vec),
                     }),
@@ -255,14 +252,7 @@ impl Task {
                 }
                 return;
             }
-            Ok(event) => {
-                let time = Timestamp::from_micros(event.time);
-                let ahead = time.millis().saturating_sub(record.timestamp_ms);
-                events::Rejection {
-                    reason: Reason::FutureTimestamp,
-                    detail: format!("the event time is {ahead} ms after the broker's timestamp"),
-                }
-            }
+            Ok(event) => future(event.time, record.timestamp_ms),
             Err(rejection) => rejection.clone(),
         };
         clock.judged();
@@ -274,6 +264,7 @@ impl Task {
         totals.rejected_by_reason[rejection.reason as usize] += 1;
         out.dead_letters.push(DeadLetter {
             input: at,
+            partition: identity.partition,
             offset: record.offset,
             reason: rejection.reason,
             detail: rejection.detail,
@@ -304,7 +295,9 @@ impl Task {
             if caught_up && self.inputs[at].replay_until != i64::MIN {
                 self.end_replay(at, out); // the rest of the replay is gone from the log
             }
-            self.inputs[at].clock.tick(now.micros(), caught_up, self.options.idle_after, frontier);
+            if self.inputs[at].by_user.is_none() {
+                self.inputs[at].clock.tick(now.micros(), caught_up, self.options.idle_after, frontier);
+            }
         }
         self.advance(out);
         if self.is_replaying() {
@@ -355,7 +348,10 @@ impl Task {
         let out_of_orderness = self.options.out_of_orderness;
         let task_watermark = self.state.watermark;
         let of = |input: &mut Input| {
-            let replay = input.replay_points.replay_from(needed, out_of_orderness);
+            let replay = match &mut input.by_user {
+                None => input.replay_points.replay_from(needed, out_of_orderness),
+                Some(by_user) => by_user.replay_from(needed),
+            };
             input.clock.jumps.trim(replay);
             Checkpoint {
                 next_offset: input.next_offset.max(input.replay_until),
@@ -387,20 +383,20 @@ impl Task {
         let left = |input: &Input| (input.replay_until.saturating_sub(input.next_offset)).max(0);
         TaskReport {
             watermark: (*watermark != NOT_BEGUN).then(|| Timestamp::from_micros(*watermark)),
-            idle: self.inputs.iter().all(|input| input.clock.is_idle()),
+            idle: self.inputs.iter().all(Input::is_idle),
             replay_left: self.inputs.iter().map(left).sum(),
             open_windows: windows.len(),
             users: tables.users.len(),
             routes: tables.routes.len(),
             clicks: tables.clicks,
-            dedup_ids: self.inputs.iter().map(|input| input.dedup.len()).sum(),
+            dedup_ids: self.inputs.iter().map(|input| input.dedup_size().0).sum(),
             reordering: reorder.len(),
             jumps: self.inputs.iter().map(|input| input.clock.jumps.len()).sum(),
             jumps_forgotten: self.inputs.iter().map(|input| input.clock.jumps.forgotten()).sum(),
             overflowed: tables.overflowed,
             state_bytes: windows.bytes()
                 + tables.bytes()
-                + self.inputs.iter().map(|input| input.dedup.bytes()).sum::<usize>()
+                + self.inputs.iter().map(|input| input.dedup_size().1).sum::<usize>()
                 + checkouts.bytes()
                 + reorder.len() * size_of::<KeyedEvent>(),
         }
@@ -450,8 +446,7 @@ impl Task {
 
     /// Moves the task's watermark to another second and does what that allows: decide facts, close windows.
     fn advance(&mut self, out: &mut TaskOutputs) {
-        let active =
-            self.inputs.iter().filter(|input| !input.clock.is_idle()).map(|input| input.clock.watermark);
+        let active = self.inputs.iter().filter(|input| !input.is_idle()).map(|input| input.clock.watermark);
         let all = self.inputs.iter().map(|input| input.clock.watermark);
         let watermark = active.min().or(all.max()).expect("a task has an input");
         if watermark.div_euclid(SECOND) <= self.state.watermark.div_euclid(SECOND) {
@@ -491,13 +486,27 @@ impl Task {
         let progress = Progress {
             tasks: self.identity.tasks,
             watermark: self.state.watermark,
-            idle: self.inputs.iter().all(|input| input.clock.is_idle()),
+            idle: self.inputs.iter().all(Input::is_idle),
             fresh: std::mem::take(&mut self.fresh),
         };
         let value = self.identity.message(Body::Progress(progress));
         let to = |partition| PartialRecord { partition, value: value.clone() };
         out.partials.extend((0..self.identity.merge_partitions).map(to));
     }
+}
+
+/// Why an event of the future is none.
+fn future(time: i64, timestamp_ms: i64) -> Rejection {
+    let ahead = Timestamp::from_micros(time).millis().saturating_sub(timestamp_ms);
+    Rejection {
+        reason: Reason::FutureTimestamp,
+        detail: format!("the event time is {ahead} ms after the broker's timestamp"),
+    }
+}
+
+/// How late an event is, for people.
+fn late_by(micros: i64) -> String {
+    format!("{}.{:03} s after its window closed", micros / 1_000_000, micros / 1_000 % 1_000)
 }
 
 /// The task's watermark as committed: every commit says at least that, and the one of the input which held it back says
@@ -518,18 +527,33 @@ fn needed_from(options: &Options, watermark: i64) -> i64 {
 }
 
 impl Input {
+    /// Those of a task, in the order of [`Options::task_topics`].
+    fn all(options: &Options, starts: &[Checkpoint], now: Timestamp) -> Result<Vec<Self>, OptionsError> {
+        let keyed = options.inputs.iter().zip(starts);
+        let mut inputs = keyed
+            .map(|(input, start)| Self::new(input, start, options, now))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let (Some(rekeyed), Some(start)) = (&options.rekeyed, starts.get(options.inputs.len())) {
+            inputs.push(Self::by_user(rekeyed, start, options, now)?);
+        }
+        Ok(inputs)
+    }
+
+    /// Ids kept for deduplication, and their bytes.
+    fn dedup_size(&self) -> (usize, usize) {
+        match &self.by_user {
+            None => (self.dedup.len(), self.dedup.bytes()),
+            Some(by_user) => by_user.dedup_size(),
+        }
+    }
+
     fn new(
         options: &InputOptions,
         start: &Checkpoint,
         all: &Options,
         now: Timestamp,
     ) -> Result<Self, OptionsError> {
-        let decoder = Decoder::new(&events::DecoderOptions {
-            default_type: options.default_type,
-            fields: options.fields.clone(),
-            max_bytes: options.max_bytes,
-        })
-        .map_err(|source| OptionsError::Decoder { topic: options.topic.clone(), source })?;
+        let decoder = options.decoder()?;
         let from = start.replay;
         let mut clock = InputClock::new(all.out_of_orderness, from.watermark, &start.jumps, now.micros());
         let replay = from.offset < start.next_offset;
@@ -545,6 +569,7 @@ impl Input {
             attention_at: i64::MIN,
             committed_watermark: start.watermark,
             dedup: Dedup::new(all.dedup_window),
+            by_user: None,
         })
     }
 }

@@ -54,6 +54,7 @@ impl Collector for StatusCollector {
         scrape.epochs(&status)?;
         scrape.transactions(&status)?;
         scrape.tasks(&status.tasks)?;
+        scrape.relays(&status)?;
         scrape.merges(&status.merges)?;
         scrape.open_windows(&status.merges)?;
         scrape.sink(&status)?;
@@ -182,6 +183,17 @@ impl Scrape<'_> {
         self.per_task("processor_task_state_bytes", help, tasks, |task| Some(task.state_bytes as f64))?;
         let help = "Records still to replay before new ones are read";
         self.per_task("processor_replay_left_records", help, tasks, |task| Some(task.replay_left as f64))
+    }
+
+    fn relays(&mut self, status: &PipelineStatus) -> fmt::Result {
+        if status.relays.is_empty() {
+            return Ok(());
+        }
+        let help = "Records re-keyed through the by-user topic";
+        self.counter("processor_records_relayed", help, status.relayed)?;
+        let lag: i64 = status.relays.iter().map(|relay| relay.lag).sum();
+        let help = "Records behind the ends of the inputs that are re-keyed";
+        self.gauge("processor_relay_lag_records", help, lag as f64)
     }
 
     fn merges(&mut self, merges: &[MergeStatus]) -> fmt::Result {

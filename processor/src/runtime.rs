@@ -14,8 +14,10 @@ mod report;
 mod shared;
 mod sinks;
 mod snapshots;
+mod stage0;
 mod stage1;
 mod stage2;
+mod topology;
 mod watch;
 mod worker;
 
@@ -26,7 +28,6 @@ use std::time::{Duration, Instant};
 
 use processor_core::Delivery;
 
-use crate::kafka::admin::{Admin, TopicSpec};
 use crate::kafka::{
     ClientSettings, Consumer, ConsumerSettings, KafkaError, KafkaOutbox, KafkaProblem, Membership,
     ProducerSettings, TransactionError, Transactor,
@@ -39,7 +40,7 @@ use crate::status::{StatusBoard, Totals};
 use crate::web::{self, IncidentHandler};
 
 pub use crate::kafka::admin::MissingTopics;
-use shared::{Parts, Shared, Topology};
+use shared::{Parts, Shared};
 use worker::Worker;
 
 /// How a run differs from the usual one.
@@ -110,14 +111,8 @@ pub enum RunError {
 
 /// The coordinator's poll: the longest a rebalance or a wish to stop waits for it.
 const POLL: Duration = Duration::from_millis(50);
-/// How long making topics may take.
-const TOPICS_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often waiting for a topic says so.
-const REMINDER: Duration = Duration::from_secs(10);
 /// How long the end waits for the last snapshots: they only save the next start some reading.
 const LAST_SNAPSHOTS_PATIENCE: Duration = Duration::from_secs(10);
-/// Partitions of the partials topic when it is made: merging is cheap, and each task reports to each of them.
-const MERGE_PARTITIONS_MAX: i32 = 8;
 
 /// Runs until `shutdown` is triggered, or to the end with [`RunOptions::until_end`].
 ///
@@ -127,7 +122,7 @@ const MERGE_PARTITIONS_MAX: i32 = 8;
 /// [`RunError`]; what is not committed then is repeated by the next run.
 pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Result<RunSummary, RunError> {
     let started = Instant::now();
-    let core = Arc::new(settings.options());
+    let mut core = settings.options();
     core.validate()?;
     let board = options.board.clone().unwrap_or_default();
     let live = Arc::new(Live::new(settings.windows.size));
@@ -152,9 +147,13 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
     let sink = sinks::start(settings, &outbox, &membership)?;
     let snapshots = snapshots::start(settings, &core)?;
     board.update(|status| status.sink = sink.status());
-    let Some(topology) = topology(settings, options, &client, &board, &sink, shutdown)? else {
+    let Some((topology, sources)) = topology::find(settings, options, &client, &board, &sink, shutdown)?
+    else {
         return Ok(RunSummary::default()); // asked to stop before Kafka was there
     };
+    if let Some(rekeyed) = &mut core.rekeyed {
+        rekeyed.partitions = sources;
+    }
     let Some(transactors) = transactors(settings, &client, page.addr().port(), &board, shutdown)? else {
         return Ok(RunSummary::default());
     };
@@ -166,12 +165,13 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         board: Arc::clone(&board),
         live,
     };
-    let shared = Arc::new(Shared::new(core, topology, parts, settings));
+    let shared = Arc::new(Shared::new(Arc::new(core), topology, parts, settings));
     let marks = incidents::follow(&client, &settings.kafka.incidents_topic, &shared);
 
     let handler = Arc::new(assign::Coordinator::new(Arc::clone(&shared), options.until_end));
     let workers = settings.workers.get();
     let mut topics: Vec<String> = settings.inputs.iter().map(|input| input.topic.clone()).collect();
+    topics.extend(shared.core.rekeyed.iter().map(|rekeyed| rekeyed.topic.clone()));
     topics.push(settings.kafka.partials_topic.clone());
     let consumer = Consumer::new(
         &ConsumerSettings {
@@ -306,82 +306,4 @@ fn coordinate(
             _ => {}
         }
     }
-}
-
-/// Waits for Kafka and the input topics, makes the others, and counts partitions. `None` when asked to stop.
-fn topology(
-    settings: &Settings,
-    options: &RunOptions,
-    client: &ClientSettings,
-    board: &StatusBoard,
-    sink: &sinks::Sinks,
-    shutdown: &Shutdown,
-) -> Result<Option<Topology>, RunError> {
-    let admin = Admin::new(client)?;
-    let waiting = |problem: String| {
-        board.update(|status| {
-            status.kafka_problem = Some(problem);
-            status.sink = sink.status();
-        });
-    };
-    let found = admin.wait_for_brokers(|error| {
-        waiting(error.to_string());
-        !shutdown.is_triggered()
-    });
-    if shutdown.is_triggered() {
-        return Ok(None);
-    }
-    found?;
-    let mut tasks: Option<(i32, &str)> = None;
-    for input in &settings.inputs {
-        let mut reminded: Option<Instant> = None;
-        let count = loop {
-            match admin.partition_count(&input.topic, Duration::from_secs(5)) {
-                Ok(count) => break count,
-                Err(error @ (KafkaError::UnknownTopic { .. } | KafkaError::Unreachable { .. })) => {
-                    let problem = format!(
-                        "waiting for topic `{}`: {error}; create it, or start the producer",
-                        input.topic
-                    );
-                    if reminded.is_none_or(|at| at.elapsed() > REMINDER) {
-                        tracing::warn!("{problem}");
-                        reminded = Some(Instant::now());
-                    }
-                    waiting(problem);
-                    if shutdown.wait(Duration::from_millis(500)) {
-                        return Ok(None);
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-        };
-        match tasks {
-            Some((tasks, first)) if tasks != count => {
-                return Err(RunError::Inputs(format!(
-                    "inputs: topic `{first}` has {tasks} partition(s) and `{}` has {count}: joined inputs must have \
-                     the same number",
-                    input.topic
-                )));
-            }
-            _ => tasks = Some((count, &input.topic)),
-        }
-    }
-    let (tasks, _) = tasks.expect("settings have at least one input");
-    let missing =
-        if options.leave_topics_to_broker { MissingTopics::LeaveToBroker } else { MissingTopics::Create };
-    let existing = admin.partition_count(&settings.kafka.partials_topic, Duration::from_secs(5));
-    let merges = existing.unwrap_or_else(|_| tasks.min(MERGE_PARTITIONS_MAX));
-    let mut topics = vec![
-        TopicSpec::partials(&settings.kafka.partials_topic, merges),
-        TopicSpec::incidents(&settings.kafka.incidents_topic),
-    ];
-    for input in &settings.inputs {
-        topics.extend([TopicSpec::dead_letters(&input.topic), TopicSpec::late(&input.topic)]);
-    }
-    if settings.influxdb.is_some() {
-        topics.push(TopicSpec::dead_points(sinks::DEAD_POINTS_TOPIC));
-    }
-    admin.ensure_topics(&topics, missing, TOPICS_TIMEOUT)?;
-    board.update(|status| status.kafka_problem = Some("joining the consumer group".to_owned()));
-    Ok(Some(Topology { tasks: tasks as u32, merges: merges as u32 }))
 }

@@ -162,6 +162,27 @@ pub struct MemoryStatus {
     pub sink_queue: u64,
 }
 
+/// One relay: a partition of an input that is not keyed by user.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct RelayStatus {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Caught up and silent.
+    pub idle: bool,
+    /// Next offset to read.
+    pub position: i64,
+    /// End offset.
+    pub end: i64,
+    /// Committed offset.
+    pub committed: i64,
+    /// Records behind the end.
+    pub lag: i64,
+    /// Milliseconds since the epoch; absent before the first event.
+    pub watermark_ms: Option<i64>,
+}
+
 /// One merge task: a partition of the partials topic.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct MergeStatus {
@@ -252,6 +273,10 @@ pub struct PipelineStatus {
     pub rate: f64,
     /// Stage 1.
     pub tasks: Vec<TaskStatus>,
+    /// Re-keying, where inputs are not keyed by user.
+    pub relays: Vec<RelayStatus>,
+    /// Records re-keyed since start; they count as consumed where a task takes them.
+    pub relayed: u64,
     /// Stage 2.
     pub merges: Vec<MergeStatus>,
     /// Epochs sealed.

@@ -2,7 +2,7 @@
 
 use events::{EventType, Reason};
 
-use crate::options::{InputOptions, Options};
+use crate::options::{InputOptions, Options, Rekeyed};
 use crate::task::TaskIdentity;
 
 /// A text that differs wherever the same log gives another state.
@@ -25,6 +25,7 @@ pub(super) fn meaning(options: &Options, identity: &TaskIdentity) -> String {
         campaigns_max,
         clicks_per_user_max,
         inputs,
+        rekeyed,
     } = options;
     let spans = [
         window_size,
@@ -35,14 +36,22 @@ pub(super) fn meaning(options: &Options, identity: &TaskIdentity) -> String {
         attribution_lookback,
     ];
     let limits = [routes_max, urls_max, campaigns_max, clicks_per_user_max];
-    let inputs: Vec<_> = inputs
-        .iter()
-        .map(|InputOptions { topic, default_type, fields, max_bytes }| {
-            (topic, default_type, fields, max_bytes)
-        })
-        .collect();
+    let all = |inputs: &[InputOptions]| {
+        let meaning = |InputOptions { topic, default_type, fields, max_bytes }: &_| {
+            format!("{:?}", (topic, default_type, fields, max_bytes))
+        };
+        inputs.iter().map(meaning).collect::<Vec<_>>().join(", ")
+    };
+    let inputs = format!("[{}]", all(inputs));
+    // How many partitions there are decides when event time begins, which is part of the state.
+    let rekeyed = rekeyed.as_ref().map_or_else(String::new, |rekeyed| {
+        let Rekeyed { topic, inputs, partitions: _, origin } = rekeyed;
+        format!(" {topic} {origin} [{}]", all(inputs))
+    });
     // Counts by type and by reason are kept in these orders.
     let types = EventType::ALL.map(EventType::name);
     let reasons = Reason::ALL.map(Reason::name);
-    format!("{partition} {origin} {spans:?} {template_routes} {limits:?} {inputs:?} {types:?} {reasons:?}")
+    format!(
+        "{partition} {origin} {spans:?} {template_routes} {limits:?} {inputs}{rekeyed} {types:?} {reasons:?}"
+    )
 }

@@ -128,8 +128,10 @@ pub struct PartialRecord {
 /// A record that is not an event, with its original bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Index of its input.
+    /// Index of its input among [`Options::configured`](crate::Options::configured).
     pub input: usize,
+    /// The partition it came from.
+    pub partition: u32,
     /// Its offset.
     pub offset: i64,
     /// Why.
@@ -145,8 +147,10 @@ pub struct DeadLetter {
 /// An event whose window was closed, with its original bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LateRecord {
-    /// Index of its input.
+    /// Index of its input among [`Options::configured`](crate::Options::configured).
     pub input: usize,
+    /// The partition it came from.
+    pub partition: u32,
     /// Its offset.
     pub offset: i64,
     /// How far behind its window's close it came, for people.

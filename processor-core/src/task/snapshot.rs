@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use events::Timestamp;
 
+use super::by_user::FrozenByUser;
 use super::state::State;
 use super::{Input, Task, TaskIdentity, TaskTotals, needed_from, settled};
 use crate::analytics::first_click::Campaign;
@@ -42,6 +43,7 @@ struct FrozenInput {
     jumps: Vec<Jump>,
     mattered: bool,
     dedup: FrozenDedup,
+    by_user: Option<FrozenByUser>,
 }
 
 impl Task {
@@ -138,8 +140,8 @@ impl Task {
         let forgotten_at = reader.signed()?;
         let slots = state.tables.load(reader)?;
         let mut inputs = Vec::new();
-        for ((input, start), &offset) in options.inputs.iter().zip(starts).zip(offsets) {
-            let input = Input::new(input, start, &options, now).ok()?;
+        let fresh = Input::all(&options, starts, now).ok()?;
+        for ((input, start), &offset) in fresh.into_iter().zip(starts).zip(offsets) {
             let mut input = input.resume(&options, reader, start, offset, now)?;
             if is_planted(PlantedBug::DedupLost) {
                 input.dedup = Dedup::new(options.dedup_window);
@@ -173,15 +175,17 @@ impl Input {
     fn freeze(&self, options: &Options, needed_from: i64) -> FrozenInput {
         let points = self.replay_points.needed(needed_from, options.out_of_orderness);
         let watermark = self.clock.watermark;
+        let floor = watermark.saturating_sub(options.allowed_lateness + options.window_size);
+        let by_user = self.by_user.as_ref().map(|by_user| by_user.freeze(needed_from, floor));
+        let points = by_user.as_ref().map_or(points, |by_user| vec![by_user.first()]);
         FrozenInput {
             greatest: self.clock.greatest(),
             watermark,
             jumps: self.clock.jumps.needed(points[0]),
             points,
             mattered: self.clock.jumps.mattered(),
-            dedup: self
-                .dedup
-                .freeze(watermark.saturating_sub(options.allowed_lateness + options.window_size)),
+            dedup: self.dedup.freeze(floor),
+            by_user,
         }
     }
 
@@ -205,6 +209,10 @@ impl Input {
         let mattered = reader.number()? == 1;
         let mut dedup = self.dedup;
         dedup.load(reader)?;
+        let mut by_user = self.by_user;
+        if let Some(by_user) = &mut by_user {
+            by_user.load(reader)?;
+        }
         if points.is_empty() {
             return None;
         }
@@ -222,6 +230,7 @@ impl Input {
             next_offset: offset,
             replay_until: if replay { start.next_offset } else { i64::MIN },
             dedup,
+            by_user,
             ..self
         })
     }
@@ -282,6 +291,9 @@ impl FrozenInput {
         }
         writer.number(u64::from(self.mattered && !self.jumps.is_empty()));
         self.dedup.save(writer);
+        if let Some(by_user) = &self.by_user {
+            by_user.save(writer);
+        }
     }
 }
 

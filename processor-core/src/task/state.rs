@@ -68,10 +68,11 @@ impl State {
             return Counted::Late { by: watermark - end - options.allowed_lateness };
         }
         if self.windows.is_new(time) {
-            self.windows.make_to(time, watermark, &self.tables);
+            let least = watermark.min(clock.least);
+            self.windows.make_to(time, least, &self.tables);
             // What comes earlier than this is late, so no repeat of it is asked about.
-            if watermark != NOT_BEGUN {
-                dedup.expire_before(watermark - options.allowed_lateness - options.window_size);
+            if least != NOT_BEGUN {
+                dedup.expire_before(least - options.allowed_lateness - options.window_size);
             }
         }
         if event.event_id.is_some_and(|id| dedup.is_repeat(id, time)) {

@@ -34,14 +34,23 @@ pub(super) fn check(settings: &Settings, note: &mut impl FnMut(Verdict)) {
         let what = format!("inputs topic {:?}", input.topic);
         let missing = "does not exist; `processor run` waits for it. Create it, or start the producer";
         if let Some(count) = topic(&admin, &what, &input.topic, missing, note) {
-            partitions.insert(input.topic.as_str(), count);
+            if input.keyed {
+                partitions.insert(input.topic.as_str(), count);
+            }
             note(retention(&client, &what, &input.topic, settings.lookback()));
         }
     }
     co_partitioned(&partitions).map(&mut *note);
     let created = "does not exist yet; `processor run` creates it";
-    let KafkaSettings { partials_topic, incidents_topic, .. } = &settings.kafka;
+    let KafkaSettings { partials_topic, by_user_topic, incidents_topic, .. } = &settings.kafka;
     topic(&admin, &format!("kafka.partials_topic = {partials_topic:?}"), partials_topic, created, note);
+    if settings.inputs.iter().any(|input| !input.keyed) {
+        let what = format!("kafka.by_user_topic = {by_user_topic:?}");
+        if let Some(count) = topic(&admin, &what, by_user_topic, created, note) {
+            note(retention(&client, &what, by_user_topic, settings.lookback()));
+            one_per_task(&what, count, &partitions).map(&mut *note);
+        }
+    }
     let what = format!("kafka.incidents_topic = {incidents_topic:?}");
     if topic(&admin, &what, incidents_topic, created, note).is_some_and(|count| count != 1) {
         note(fail(what, "has to have 1 partition, as the order of incidents matters; name another topic"));
@@ -86,10 +95,17 @@ fn co_partitioned(partitions: &BTreeMap<&str, i32>) -> Option<Verdict> {
         "inputs",
         format!(
             "the topics have different numbers of partitions ({}), so clicks and checkouts of one user would not meet; \
-             give them the same number",
+             give them the same number, or set keyed = false for those that are to be re-keyed",
             listed.join(", ")
         ),
     ))
+}
+
+/// The by-user topic has a partition per task, and the keyed inputs say how many there are.
+fn one_per_task(what: &str, count: i32, keyed: &BTreeMap<&str, i32>) -> Option<Verdict> {
+    let (topic, tasks) = keyed.iter().find(|(_, tasks)| **tasks != count)?;
+    let cure = "stop every instance and delete the topic, or name another one";
+    Some(fail(what, format!("has {count} partition(s) and {topic} has {tasks}; {cure}")))
 }
 
 /// State is rebuilt from the topic, so it has to reach back as far as the state does.
@@ -140,5 +156,7 @@ mod tests {
         assert_eq!(co_partitioned(&BTreeMap::from([("a", 4), ("b", 4)])), None);
         let verdict = co_partitioned(&BTreeMap::from([("a", 4), ("b", 8)])).unwrap();
         assert!(verdict.found.contains("a has 4, b has 8"), "{verdict}");
+        assert_eq!(one_per_task("by-user", 4, &BTreeMap::from([("a", 4)])), None);
+        assert!(one_per_task("by-user", 3, &BTreeMap::from([("a", 4)])).is_some());
     }
 }

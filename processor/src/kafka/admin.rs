@@ -38,6 +38,22 @@ impl TopicSpec {
         }
     }
 
+    /// The internal topic of re-keyed records: a partition per task.
+    ///
+    /// Kept a week, whatever the broker's default: what is re-keyed and not yet counted is nowhere else to be had, and
+    /// a restart reads back as far as its state reaches.
+    pub fn by_user(name: &str, partitions: i32) -> Self {
+        let retention_ms = Duration::from_secs(7 * 24 * 60 * 60).as_millis();
+        Self {
+            name: name.to_owned(),
+            partitions: Some(partitions),
+            config: vec![
+                ("max.message.bytes", RECORD_BYTES_MAX.to_string()),
+                ("retention.ms", retention_ms.to_string()),
+            ],
+        }
+    }
+
     /// The topic of announced incidents: one partition, as their order matters.
     pub fn incidents(name: &str) -> Self {
         Self { name: name.to_owned(), partitions: Some(1), config: Vec::new() }

@@ -6,12 +6,13 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use processor_core::{Checkpoint, Merge, MergeCheckpoint, Task, TaskIdentity};
+use processor_core::{Checkpoint, Merge, MergeCheckpoint, Relay, Task, TaskIdentity};
 
 use super::RunError;
 use super::shared::{Shared, now};
 use super::snapshots::{self, Plan};
-use super::stage1::TaskSlot;
+use super::stage0::{RelaySlot, SourceId};
+use super::stage1::{NO_END, TaskSlot};
 use super::stage2::MergeSlot;
 use super::worker::{Command, Link};
 use crate::kafka::{AssignedPartition, Assignments, Commit, Consumer, KafkaProblem, Start, StartAt};
@@ -28,6 +29,8 @@ pub(super) struct Coordinator {
     shared: Arc<Shared>,
     until_end: bool,
     workers: OnceLock<Vec<Link>>,
+    /// Where a bounded run ends, per re-keyed input and partition: those of its first assignment.
+    source_ends: OnceLock<Arc<Vec<Vec<i64>>>>,
     owned: Mutex<Owned>,
 }
 
@@ -40,7 +43,8 @@ struct Owned {
 
 impl Coordinator {
     pub(super) fn new(shared: Arc<Shared>, until_end: bool) -> Self {
-        Self { shared, until_end, workers: OnceLock::new(), owned: Mutex::default() }
+        let (workers, source_ends) = (OnceLock::new(), OnceLock::new());
+        Self { shared, until_end, workers, source_ends, owned: Mutex::default() }
     }
 
     /// To be called once, before the first poll.
@@ -79,22 +83,28 @@ impl Coordinator {
         self.workers().iter().all(|worker| worker.drained.load(Ordering::Acquire))
     }
 
-    /// For a bounded run: whether every owned task has reached its end and all of it is committed.
+    /// For a bounded run: whether every owned task and relay has reached its end and all of it is committed.
     pub(super) fn reached_the_end(&self) -> bool {
         let owned = self.owned();
         let inputs = owned.partitions.iter().filter(|(topic, _)| *topic != self.shared.partials_topic);
-        let tasks: BTreeSet<i32> = inputs.map(|(_, partition)| *partition).collect();
+        // A task per partition number, a relay per partition.
+        let mut relays = 0;
+        let mut tasks = BTreeSet::new();
+        for (topic, partition) in inputs {
+            if self.shared.is_of_tasks(topic) {
+                tasks.insert(*partition);
+            } else {
+                relays += 1;
+            }
+        }
         let ended: usize = self.workers().iter().map(|worker| worker.ended.load(Ordering::Acquire)).sum();
-        owned.assigned && ended == tasks.len()
+        owned.assigned && ended == tasks.len() + relays
     }
 
     /// What a task begins with: who it is, and what was committed.
     fn plan(&self, partition: i32, inputs: &[Option<&AssignedPartition>]) -> Plan {
         let shared = &self.shared;
-        let start = |input: &Option<&AssignedPartition>| match input.and_then(|of| of.committed.as_ref()) {
-            Some(committed) => Checkpoint::parse(committed.offset, &committed.metadata),
-            None => Checkpoint::beginning(),
-        };
+        let start = |input: &Option<&AssignedPartition>| input.map_or_else(Checkpoint::beginning, checkpoint);
         let identity = TaskIdentity {
             partition: partition as u32,
             tasks: shared.topology.tasks,
@@ -114,6 +124,7 @@ impl Coordinator {
         let shared = &self.shared;
         let mut restored = snapshots::restore(shared, &plans);
         let mut offsets = BTreeMap::new();
+        let source_ends = self.source_ends(consumer)?;
         for (partition, Plan { identity, starts }) in plans {
             let ends = self.end_offsets(consumer, partition)?;
             let task = match restored.remove(&partition) {
@@ -126,16 +137,38 @@ impl Coordinator {
             for (input, start) in starts.iter().enumerate() {
                 tracing::info!(
                     partition,
-                    topic = %shared.core.inputs[input].topic,
+                    topic = %shared.task_topics[input],
                     committed = start.next_offset,
                     replay_from = task.read_from(input),
                     "task assigned"
                 );
             }
-            let slot = TaskSlot::new(partition, task, starts, ends);
+            let slot = TaskSlot::new(partition, task, starts, ends, Arc::clone(&source_ends));
             self.worker_of(partition).send(Command::AssignTask(Box::new(slot)));
         }
         Ok(offsets)
+    }
+
+    fn relay(
+        &self,
+        id: SourceId,
+        partition: &AssignedPartition,
+        end: Option<i64>,
+    ) -> Result<RelaySlot, RunError> {
+        let shared = &self.shared;
+        let start = checkpoint(partition);
+        let tasks = shared.topology.tasks;
+        let relay = Relay::new(Arc::clone(&shared.core), id.0, id.1 as u32, tasks, &start, now())?;
+        let AssignedPartition { topic, partition, .. } = partition;
+        tracing::info!(partition, topic, committed = start.next_offset, "relay assigned");
+        Ok(RelaySlot::new(id, relay, start, end))
+    }
+}
+
+fn checkpoint(partition: &AssignedPartition) -> Checkpoint {
+    match &partition.committed {
+        Some(committed) => Checkpoint::parse(committed.offset, &committed.metadata),
+        None => Checkpoint::beginning(),
     }
 }
 
@@ -144,6 +177,13 @@ impl Assignments for Coordinator {
         let shared = &self.shared;
         let mut tasks: BTreeMap<i32, Vec<Option<&AssignedPartition>>> = BTreeMap::new();
         let mut starts = Vec::with_capacity(partitions.len());
+        let source_ends = match self.source_ends(consumer) {
+            Ok(ends) => ends,
+            Err(error) => {
+                shared.fail(error.into());
+                Arc::default()
+            }
+        };
         for partition in partitions {
             let worker = self.worker_of(partition.partition);
             if partition.topic == shared.partials_topic {
@@ -176,9 +216,21 @@ impl Assignments for Coordinator {
                 starts.push(Start { at, queue: worker.merge_queue });
                 continue;
             }
-            let input = shared.core.inputs.iter().position(|input| input.topic == partition.topic);
+            if let Some(input) = shared.unkeyed_input(&partition.topic) {
+                let ends = source_ends.get(input).filter(|_| self.until_end);
+                // A partition that was added since the start ends before its first record.
+                let end = ends.map(|ends| ends.get(partition.partition as usize).copied().unwrap_or(0));
+                match self.relay((input, partition.partition), partition, end) {
+                    Ok(slot) => worker.send(Command::AssignRelay(Box::new(slot))),
+                    Err(error) => shared.fail(error),
+                }
+                let at = partition.committed.as_ref().map(|committed| StartAt::Offset(committed.offset));
+                starts.push(Start { at: at.unwrap_or(StartAt::Beginning), queue: worker.task_queue });
+                continue;
+            }
+            let input = shared.task_topics.iter().position(|topic| *topic == partition.topic);
             let input = input.expect("only configured topics are subscribed to");
-            tasks.entry(partition.partition).or_insert_with(|| vec![None; shared.core.inputs.len()])[input] =
+            tasks.entry(partition.partition).or_insert_with(|| vec![None; shared.task_topics.len()])[input] =
                 Some(partition);
             let at = match &partition.committed {
                 Some(committed) => {
@@ -193,7 +245,7 @@ impl Assignments for Coordinator {
         match self.begin(consumer, plans) {
             Ok(restored) => {
                 for (partition, start) in partitions.iter().zip(&mut starts) {
-                    let input = shared.core.inputs.iter().position(|input| input.topic == partition.topic);
+                    let input = shared.task_topics.iter().position(|topic| *topic == partition.topic);
                     let offsets = restored.get(&partition.partition);
                     // At 0 the record may be gone, which reading from the beginning takes as it is.
                     if let (Some(input), Some(offsets)) = (input, offsets)
@@ -222,7 +274,8 @@ impl Assignments for Coordinator {
         tracing::info!(?partitions, lost, "partitions revoked");
         let is_merge = |of: &&(String, i32)| of.0 == self.shared.partials_topic;
         let merges: Vec<i32> = partitions.iter().filter(is_merge).map(|of| of.1).collect();
-        let tasks: BTreeSet<i32> = partitions.iter().filter(|of| !is_merge(of)).map(|of| of.1).collect();
+        let is_task = |of: &&(String, i32)| self.shared.is_of_tasks(&of.0);
+        let tasks: BTreeSet<i32> = partitions.iter().filter(is_task).map(|of| of.1).collect();
         let (done, wait) = mpsc::channel();
         for worker in self.workers() {
             worker.send(Command::Revoke {
@@ -296,6 +349,25 @@ impl Coordinator {
         }
         let of: Vec<_> =
             self.shared.core.inputs.iter().map(|input| (input.topic.clone(), partition)).collect();
-        consumer.query_end_offsets(&of, END_OFFSETS_TIMEOUT)
+        let mut ends = consumer.query_end_offsets(&of, END_OFFSETS_TIMEOUT)?;
+        ends.extend(self.shared.core.rekeyed.iter().map(|_| NO_END));
+        Ok(ends)
+    }
+
+    /// Where a bounded run ends, per re-keyed input and partition; empty otherwise.
+    fn source_ends(&self, consumer: &Consumer) -> Result<Arc<Vec<Vec<i64>>>, crate::kafka::KafkaError> {
+        let Some(rekeyed) = self.shared.core.rekeyed.as_ref().filter(|_| self.until_end) else {
+            return Ok(Arc::default());
+        };
+        if let Some(ends) = self.source_ends.get() {
+            return Ok(Arc::clone(ends));
+        }
+        let inputs = rekeyed.inputs.iter().zip(&rekeyed.partitions);
+        let ends = inputs.map(|(input, &partitions)| {
+            let of: Vec<_> = (0..partitions as i32).map(|at| (input.topic.clone(), at)).collect();
+            consumer.query_end_offsets(&of, END_OFFSETS_TIMEOUT)
+        });
+        let ends = Arc::new(ends.collect::<Result<Vec<_>, _>>()?);
+        Ok(Arc::clone(self.source_ends.get_or_init(|| ends)))
     }
 }

@@ -6,11 +6,12 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use processor_core::{EpochId, EpochPayload, TaskOutputs};
+use processor_core::{EpochId, EpochPayload, RelayOutputs, TaskOutputs};
 use rdkafka::consumer::ConsumerGroupMetadata;
 
 use super::RunError;
 use super::shared::Shared;
+use super::stage0::Relayed;
 use crate::kafka::{
     Commit, Consumer, EpochAcks, KafkaError, KafkaOutbox, OutboxRecord, Produced, Transaction,
     TransactionEnd, TransactionError, Transactor,
@@ -24,16 +25,32 @@ pub(super) struct TaskEpoch {
     pub(super) commits: Vec<Commit>,
     /// Wall clock, milliseconds.
     pub(super) sealed_ms: i64,
+    pub(super) relayed: Option<Relayed>,
+}
+
+/// Stands for all relays of a worker in [`EpochPayload::forget`]; no partition number is as great.
+pub(super) const RELAYS: u32 = u32::MAX;
+
+impl TaskEpoch {
+    /// The offsets of tasks and relays.
+    pub(super) fn offsets(&self) -> Vec<Commit> {
+        let relays = self.relayed.iter().flat_map(|relayed| &relayed.commits);
+        self.commits.iter().chain(relays).cloned().collect()
+    }
 }
 
 impl EpochPayload for TaskEpoch {
     fn forget(&mut self, task: u32) {
+        if task == RELAYS {
+            self.relayed = None;
+            return;
+        }
         self.outputs.remove(&(task as i32));
         self.commits.retain(|commit| commit.partition != task as i32);
     }
 
     fn is_empty(&self) -> bool {
-        self.outputs.is_empty() && self.commits.is_empty()
+        self.outputs.is_empty() && self.commits.is_empty() && self.relayed.is_none()
     }
 }
 
@@ -137,7 +154,8 @@ impl Publisher {
             let _ = answer.send((id, published)); // nobody waits any more at the end of the run
         });
         let outputs = std::mem::take(&mut epoch.outputs);
-        let sent = records(&self.shared, &outputs, &mut |record| loop {
+        let relayed = epoch.relayed.as_ref().map(|relayed| &*relayed.records);
+        let sent = records(&self.shared, &outputs, relayed, &mut |record| loop {
             match outbox.send(&acks, record) {
                 // The same call may be made again: Kafka does not take records for now, and nothing else is read.
                 Err(error @ KafkaError::Backpressure { .. }) => self.shared.error(&error),
@@ -184,14 +202,14 @@ impl Transactions {
     fn transact(&mut self, job: &Job) -> Published {
         let shared = &self.shared;
         let sent_at = Instant::now();
-        let content = Content { shared, epoch: &job.epoch };
+        let content = Content { shared, epoch: &job.epoch, offsets: job.epoch.offsets() };
         match self.transactor.execute(&content, &job.generation, shared.transaction_deadline) {
             Ok(TransactionEnd::Committed(produced)) => {
-                if !job.epoch.commits.is_empty() {
+                if !content.offsets.is_empty() {
                     shared.membership.answer(sent_at);
                 }
                 shared.transactions.committed(sent_at.elapsed());
-                shared.committed_in_transaction(&job.epoch.commits);
+                shared.committed_in_transaction(&content.offsets);
                 Published::Done(last_partials(&produced, &shared.partials_topic))
             }
             Ok(TransactionEnd::Aborted { reason, membership_lost }) => {
@@ -250,6 +268,7 @@ impl Drop for Publisher {
 struct Content<'a> {
     shared: &'a Shared,
     epoch: &'a TaskEpoch,
+    offsets: Vec<Commit>,
 }
 
 impl Transaction for Content<'_> {
@@ -257,11 +276,12 @@ impl Transaction for Content<'_> {
         &self,
         send: &mut dyn FnMut(&OutboxRecord<'_>) -> Result<(), KafkaError>,
     ) -> Result<(), KafkaError> {
-        records(self.shared, &self.epoch.outputs, send)
+        let relayed = self.epoch.relayed.as_ref().map(|relayed| &*relayed.records);
+        records(self.shared, &self.epoch.outputs, relayed, send)
     }
 
     fn offsets(&self) -> &[Commit] {
-        &self.epoch.commits
+        &self.offsets
     }
 }
 
@@ -270,13 +290,25 @@ fn last_partials(produced: &[Produced], topic: &str) -> BTreeMap<u32, i64> {
     partials.map(|of| (of.partition as u32, of.offset)).collect()
 }
 
-/// The records of an epoch's outputs: partials, dead letters, late records.
+/// The records of an epoch's outputs: what was re-keyed, partials, dead letters, late records.
 fn records(
     shared: &Shared,
     outputs: &BTreeMap<i32, Arc<TaskOutputs>>,
+    relayed: Option<&RelayOutputs>,
     send: &mut dyn FnMut(&OutboxRecord<'_>) -> Result<(), KafkaError>,
 ) -> Result<(), KafkaError> {
-    for (partition, outputs) in outputs {
+    if let (Some(relayed), Some(rekeyed)) = (relayed, &shared.core.rekeyed) {
+        for record in relayed.iter() {
+            send(&OutboxRecord {
+                topic: &rekeyed.topic,
+                partition: Some(record.partition as i32),
+                key: record.key,
+                payload: Some(record.value),
+                ..OutboxRecord::default()
+            })?;
+        }
+    }
+    for outputs in outputs.values() {
         for partial in &outputs.partials {
             send(&OutboxRecord {
                 topic: &shared.partials_topic,
@@ -285,14 +317,13 @@ fn records(
                 ..OutboxRecord::default()
             })?;
         }
-        let number = partition.to_string();
         for letter in &outputs.dead_letters {
-            let source = Source { input: letter.input, partition: &number, offset: letter.offset };
+            let source = Source { input: letter.input, partition: letter.partition, offset: letter.offset };
             let bytes = (letter.key.as_deref(), letter.value.as_deref());
             copy(shared, ".dlq", &source, (letter.reason.name(), &letter.detail), bytes, send)?;
         }
         for late in &outputs.late {
-            let source = Source { input: late.input, partition: &number, offset: late.offset };
+            let source = Source { input: late.input, partition: late.partition, offset: late.offset };
             let bytes = (late.key.as_deref(), late.value.as_deref());
             copy(shared, ".late", &source, ("late", &late.detail), bytes, send)?;
         }
@@ -301,9 +332,9 @@ fn records(
 }
 
 /// Where a copied record comes from.
-struct Source<'a> {
+struct Source {
     input: usize,
-    partition: &'a str,
+    partition: u32,
     offset: i64,
 }
 
@@ -311,19 +342,20 @@ struct Source<'a> {
 fn copy(
     shared: &Shared,
     suffix: &str,
-    source: &Source<'_>,
+    source: &Source,
     (reason, detail): (&str, &str),
     (key, payload): (Option<&[u8]>, Option<&[u8]>),
     send: &mut dyn FnMut(&OutboxRecord<'_>) -> Result<(), KafkaError>,
 ) -> Result<(), KafkaError> {
-    let input = &shared.core.inputs[source.input].topic;
+    let input = shared.core.configured().nth(source.input).expect("outputs name a configured input");
+    let input = &input.topic;
     let topic = format!("{input}{suffix}");
-    let offset = source.offset.to_string();
+    let (partition, offset) = (source.partition.to_string(), source.offset.to_string());
     let headers = [
         ("reason", reason.as_bytes()),
         ("detail", detail.as_bytes()),
         ("topic", input.as_bytes()),
-        ("partition", source.partition.as_bytes()),
+        ("partition", partition.as_bytes()),
         ("offset", offset.as_bytes()),
     ];
     send(&OutboxRecord { topic: &topic, key, payload, headers: &headers, ..Default::default() })

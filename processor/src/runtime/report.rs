@@ -156,6 +156,8 @@ pub(super) fn publish(shared: &Shared) {
         };
         status.merges = merges(&reports, &known);
         status.tasks = tasks.into_values().collect();
+        status.relays = reports.relays.values().cloned().collect();
+        status.relayed = reports.relayed;
         status.epochs = shared.epochs.load(Ordering::Relaxed);
         status.epochs_in_flight = reports.in_flight.values().sum();
         status.commit_age_ms = (committed_at > 0).then(|| (now_ms - committed_at).max(0));
@@ -260,7 +262,10 @@ fn pipeline_point(shared: &Shared, uptime: Duration) -> Point {
         "duplicates" => integer(status.totals.duplicates),
         "late" => integer(status.totals.late),
         "rejected" => integer(status.totals.rejected),
-        "lag" => FieldValue::Integer(status.tasks.iter().map(|task| task.lag).sum()),
+        "lag" => {
+            let unread = status.relays.iter().map(|relay| relay.lag);
+            FieldValue::Integer(status.tasks.iter().map(|task| task.lag).chain(unread).sum())
+        }
         "watermark_lag_s" => FieldValue::Float(watermark_lag_s),
         "freshness_p50_ms" => FieldValue::Float(status.freshness_p50_ms),
         "freshness_p99_ms" => FieldValue::Float(status.freshness_p99_ms),

@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use events::Timestamp;
-use processor_core::{Delivery, Freshness, Options, Point, TaskTotals};
+use processor_core::{Delivery, Freshness, InputOptions, Options, Point, TaskTotals};
 
 use super::RunError;
 use super::ledger::Ledger;
 use super::sinks::Sinks;
+use super::stage0::SourceId;
 use crate::kafka::{Commit, KafkaOutbox, Membership};
 use crate::live::Live;
 use crate::settings::Settings;
 use crate::state::Snapshots;
-use crate::status::{MergeFacts, MergeStatus, StatusBoard, TaskStatus};
+use crate::status::{MergeFacts, MergeStatus, RelayStatus, StatusBoard, TaskStatus};
 
 /// How many freshness samples are kept: at two epochs a second, ten minutes.
 const FRESHNESS_SAMPLES: usize = 1_200;
@@ -30,6 +31,8 @@ pub(super) struct Topology {
 pub(super) struct Shared {
     pub(super) core: Arc<Options>,
     pub(super) topology: Topology,
+    /// What a task reads, in the order of its inputs.
+    pub(super) task_topics: Vec<String>,
     pub(super) origin: u64,
     pub(super) partials_topic: String,
     pub(super) epoch_interval: Duration,
@@ -75,6 +78,8 @@ pub(super) struct Parts {
 pub(super) struct Reports {
     pub(super) totals: TaskTotals,
     pub(super) tasks: BTreeMap<i32, TaskStatus>,
+    pub(super) relays: BTreeMap<SourceId, RelayStatus>,
+    pub(super) relayed: u64,
     pub(super) merges: BTreeMap<i32, MergeStatus>,
     /// Epochs under way per worker, both stages.
     pub(super) in_flight: BTreeMap<usize, u64>,
@@ -103,6 +108,7 @@ impl Shared {
         let Parts { outbox, membership, sink, snapshots, board, live } = parts;
         Self {
             origin: core.origin(&settings.kafka.group_id),
+            task_topics: core.task_topics().map(str::to_owned).collect(),
             core,
             topology,
             partials_topic: settings.kafka.partials_topic.clone(),
@@ -128,6 +134,21 @@ impl Shared {
             freshness: Mutex::default(),
             failure: Mutex::default(),
         }
+    }
+
+    /// The inputs that are not keyed by user.
+    pub(super) fn unkeyed(&self) -> &[InputOptions] {
+        self.core.rekeyed.as_ref().map_or(&[], |rekeyed| &rekeyed.inputs)
+    }
+
+    /// The place of a topic among the inputs that are not keyed by user, if it is one.
+    pub(super) fn unkeyed_input(&self, topic: &str) -> Option<usize> {
+        self.unkeyed().iter().position(|input| input.topic == topic)
+    }
+
+    /// Whether a topic is read by tasks.
+    pub(super) fn is_of_tasks(&self, topic: &str) -> bool {
+        self.task_topics.iter().any(|of| of == topic)
     }
 
     /// Ends the run with the first error told.

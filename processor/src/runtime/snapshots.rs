@@ -81,7 +81,7 @@ impl Frozen {
 /// Freezes a task's state where it is its turn, or where it `leaves` and something has changed.
 pub(super) fn freeze(shared: &Shared, partition: i32, task: &mut Task, leaves: bool) -> Option<Frozen> {
     let snapshots = shared.snapshots.as_ref()?;
-    let offsets: Vec<i64> = (0..shared.core.inputs.len()).map(|input| task.next_offset(input)).collect();
+    let offsets: Vec<i64> = (0..shared.task_topics.len()).map(|input| task.next_offset(input)).collect();
     let is_wanted = match leaves {
         true => snapshots.wants_last(partition, &offsets),
         false => snapshots.wants(partition, &offsets),

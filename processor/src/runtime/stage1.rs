@@ -13,9 +13,10 @@ use processor_core::{
 };
 
 use super::RunError;
-use super::publisher::{Published, Publisher, TaskEpoch};
+use super::publisher::{Published, Publisher, RELAYS, TaskEpoch};
 use super::shared::{Shared, now};
 use super::snapshots::{self, Frozen};
+use super::stage0::{RelaySlot, Stage0};
 use super::watch::Pace;
 use crate::kafka::{Commit, Consumer, PartitionEnd, Run};
 
@@ -42,6 +43,8 @@ pub(super) struct TaskSlot {
     task: Task,
     /// Where a bounded run ends, per input; empty otherwise.
     ends: Vec<i64>,
+    /// The same per input that is re-keyed and its partitions.
+    source_ends: Arc<Vec<Vec<i64>>>,
     ended: bool,
     starts: Vec<Checkpoint>,
     /// Per input, where its partition ended when everything of it had been read.
@@ -53,18 +56,33 @@ pub(super) struct TaskSlot {
 }
 
 impl TaskSlot {
-    pub(super) fn new(partition: i32, task: Task, starts: Vec<Checkpoint>, ends: Vec<i64>) -> Self {
+    pub(super) fn new(
+        partition: i32,
+        task: Task,
+        starts: Vec<Checkpoint>,
+        ends: Vec<i64>,
+        source_ends: Arc<Vec<Vec<i64>>>,
+    ) -> Self {
         let partition_ends = vec![None; starts.len()];
         Self {
             partition,
             task,
             ends,
+            source_ends,
             ended: false,
             starts,
             partition_ends,
             published: TaskTotals::default(),
             pace: Pace::default(),
             state: ("", 0),
+        }
+    }
+
+    /// For a bounded run: whether everything up to its end has been read of an input.
+    fn has_reached_end(&self, input: usize) -> bool {
+        match self.ends[input] {
+            NO_END => self.task.has_heard_of(&self.source_ends),
+            end => end == 0 || self.task.next_offset(input) >= end,
         }
     }
 
@@ -77,6 +95,9 @@ impl TaskSlot {
         })
     }
 }
+
+/// The by-user topic has no end offset of the start: it ends where what relays have sent on does.
+pub(super) const NO_END: i64 = i64::MAX;
 
 /// Aborted transactions in a row.
 #[derive(Default)]
@@ -92,6 +113,7 @@ pub(super) struct Stage1 {
     shared: Arc<Shared>,
     consumer: Consumer,
     publisher: Publisher,
+    stage0: Stage0,
     tasks: BTreeMap<i32, TaskSlot>,
     /// Filled by the tasks until the epoch is sealed, per task.
     outputs: BTreeMap<i32, TaskOutputs>,
@@ -113,6 +135,7 @@ impl Stage1 {
         Self {
             at,
             epochs: TaskEpochs::new(shared.delivery),
+            stage0: Stage0::new(Arc::clone(&shared), consumer.clone()),
             shared,
             consumer,
             publisher,
@@ -133,7 +156,12 @@ impl Stage1 {
         self.tasks.insert(slot.partition, slot);
     }
 
-    /// Forgets tasks: what they have not committed is the next owner's to repeat. Exactly once, what was read is
+    pub(super) fn assign_relay(&mut self, slot: RelaySlot) {
+        self.membership_lost = false;
+        self.stage0.assign(slot);
+    }
+
+    /// Forgets tasks and every relay: what they have not committed is the next owner's to repeat. Exactly once, what was read is
     /// published before, unless the partitions are `lost` already.
     pub(super) fn revoke(&mut self, partitions: &[i32], lost: bool) -> Result<(), RunError> {
         self.publish_status();
@@ -154,8 +182,11 @@ impl Stage1 {
             self.committed.retain(|(_, of), _| of != partition);
             self.epochs.forget(*partition as u32);
         }
+        self.stage0.revoke();
+        self.epochs.forget(RELAYS);
         self.membership_lost = false;
         let mut reports = self.shared.reports();
+        reports.relays.clear();
         for partition in partitions {
             reports.tasks.remove(partition);
             reports.overflowed.remove(partition);
@@ -189,7 +220,7 @@ impl Stage1 {
 
     /// Whether records may be read: not while too much waits to be published or merged.
     pub(super) fn may_read(&self) -> bool {
-        self.epochs.in_flight() < EPOCHS_IN_FLIGHT_MAX && !self.membership_lost
+        self.epochs.in_flight() < EPOCHS_IN_FLIGHT_MAX && !self.membership_lost && self.stage0.may_read()
     }
 
     /// Why not.
@@ -204,13 +235,24 @@ impl Stage1 {
         self.epochs.in_flight()
     }
 
-    /// For a bounded run: how many tasks have reached their end with everything committed.
-    pub(super) fn ended_tasks(&self) -> usize {
-        if self.epochs.in_flight() == 0 { self.tasks.values().filter(|slot| slot.ended).count() } else { 0 }
+    /// For a bounded run: how many tasks and relays have reached their end with everything committed.
+    pub(super) fn ended(&self) -> usize {
+        if self.epochs.in_flight() > 0 {
+            return 0;
+        }
+        self.tasks.values().filter(|slot| slot.ended).count() + self.stage0.ended()
     }
 
     /// Takes successive records of one partition.
-    pub(super) fn records(&mut self, run: &Run<'_>) {
+    pub(super) fn records(&mut self, run: &Run<'_>) -> Result<(), RunError> {
+        if let Some(input) = self.shared.unkeyed_input(run.topic()) {
+            self.stage0.records(input, run);
+            if self.stage0.is_full() {
+                self.emit();
+                self.seal();
+            }
+            return Ok(());
+        }
         let Some(slot) = self.tasks.get_mut(&run.partition()) else {
             // Assignments are taken before a batch is looked at, so these are records of a partition that was revoked.
             tracing::debug!(
@@ -218,7 +260,7 @@ impl Stage1 {
                 records = run.len(),
                 "records of a revoked partition"
             );
-            return;
+            return Ok(());
         };
         let input = input_of(&self.shared, run.topic());
         let end = slot.ends.get(input).copied().unwrap_or(i64::MAX);
@@ -229,14 +271,25 @@ impl Stage1 {
             value: message.payload(),
         });
         let out = self.outputs.entry(slot.partition).or_default();
-        slot.task.records(input, now(), records, out);
+        if input == self.shared.core.inputs.len() {
+            slot.task.relayed(now(), records, out).map_err(|(offset, error)| {
+                let (topic, partition) = (run.topic(), run.partition());
+                RunError::Output(format!("{topic} [{partition}] at offset {offset}: {error}"))
+            })?;
+        } else {
+            slot.task.records(input, now(), records, out);
+        }
         if out.dead_letters.len() + out.late.len() > OUTPUTS_MAX {
             self.seal();
         }
+        Ok(())
     }
 
     /// Notes that everything of a partition has been read.
     pub(super) fn end(&mut self, end: &PartitionEnd<'_>) {
+        if let Some(input) = self.shared.unkeyed_input(end.topic) {
+            return self.stage0.end(input, end);
+        }
         let input = input_of(&self.shared, end.topic);
         if let Some(slot) = self.tasks.get_mut(&end.partition) {
             slot.partition_ends[input] = Some(end.offset);
@@ -257,17 +310,23 @@ impl Stage1 {
         }
         if !draining && self.sealed_at.elapsed() >= self.shared.epoch_interval && self.may_seal() {
             if self.shared.membership.wants_answer() {
+                self.stage0.say_again();
                 self.committed.clear(); // the same offsets again: an answer of the group is what is wanted
             }
-            let now = now();
-            for slot in self.tasks.values_mut().filter(|slot| !slot.ended) {
-                slot.task.emit(now, self.outputs.entry(slot.partition).or_default());
-            }
+            self.emit();
             self.seal();
             self.turn_epochs()?;
             self.publish_status(); // only now: an epoch that is just sealed goes on at once
         }
         Ok(())
+    }
+
+    /// Live values, where they are due.
+    fn emit(&mut self) {
+        let now = now();
+        for slot in self.tasks.values_mut().filter(|slot| !slot.ended) {
+            slot.task.emit(now, self.outputs.entry(slot.partition).or_default());
+        }
     }
 
     /// Writes out what the tasks have, as nothing more will be read.
@@ -321,16 +380,14 @@ impl Stage1 {
             i64::MIN => None,
             micros => Some(Timestamp::from_micros(micros)),
         };
-        let mut ended = false;
+        let mut ended = self.stage0.tick(now);
         for slot in self.tasks.values_mut() {
-            let inputs = &self.shared.core.inputs;
-            let caught_up: Vec<bool> = (0..inputs.len())
-                .map(|at| slot.is_caught_up(&self.consumer, &inputs[at].topic, at))
-                .collect();
+            let topics = self.shared.task_topics.iter().enumerate();
+            let caught_up: Vec<bool> =
+                topics.map(|(at, topic)| slot.is_caught_up(&self.consumer, topic, at)).collect();
             let out = self.outputs.entry(slot.partition).or_default();
             if !slot.ended && !slot.ends.is_empty() {
-                let reached = |at: usize| slot.task.next_offset(at) >= slot.ends[at] || slot.ends[at] == 0;
-                if (0..slot.ends.len()).all(reached) {
+                if (0..slot.ends.len()).all(|at| slot.has_reached_end(at)) {
                     tracing::info!(partition = slot.partition, "read to the end offset of the start");
                     slot.task.drain(out);
                     slot.ended = true;
@@ -360,14 +417,15 @@ impl Stage1 {
         let commits: Vec<Commit> = self.commits();
         let states = self.freeze();
         let outputs = std::mem::take(&mut self.outputs);
-        if outputs.values().all(TaskOutputs::is_empty) && commits.is_empty() {
+        let relayed = self.stage0.seal();
+        if outputs.values().all(TaskOutputs::is_empty) && commits.is_empty() && relayed.is_none() {
             let last = self.last_sealed;
             states.into_iter().for_each(|state| self.keep(last, state));
             return;
         }
         let outputs = outputs.into_iter().filter(|(_, outputs)| !outputs.is_empty());
         let outputs = outputs.map(|(partition, outputs)| (partition, Arc::new(outputs))).collect();
-        let id = self.epochs.seal(TaskEpoch { outputs, commits, sealed_ms: now().millis() });
+        let id = self.epochs.seal(TaskEpoch { outputs, commits, relayed, sealed_ms: now().millis() });
         self.last_sealed = Some(id);
         states.into_iter().for_each(|state| self.keep(Some(id), state));
         self.shared.epochs.fetch_add(1, Ordering::Relaxed);
@@ -377,9 +435,9 @@ impl Stage1 {
     fn commits(&mut self) -> Vec<Commit> {
         let mut commits = Vec::new();
         for slot in self.tasks.values_mut() {
-            for (input, checkpoint) in self.shared.core.inputs.iter().zip(slot.task.checkpoints()) {
+            for (topic, checkpoint) in self.shared.task_topics.iter().zip(slot.task.checkpoints()) {
                 let commit = Commit {
-                    topic: input.topic.clone(),
+                    topic: topic.clone(),
                     partition: slot.partition,
                     next_offset: checkpoint.next_offset,
                     metadata: checkpoint.metadata(),
@@ -410,7 +468,7 @@ impl Stage1 {
                     self.publisher.publish(id, epoch)?;
                 }
                 TaskStep::Commit(epoch) => {
-                    if let Err(error) = self.consumer.commit(&epoch.commits) {
+                    if let Err(error) = self.consumer.commit(&epoch.offsets()) {
                         // A rebalance may be under way; a later commit covers this one, and a lost one repeats work.
                         self.shared.error(&error);
                     }
@@ -424,6 +482,10 @@ impl Stage1 {
         match published {
             Published::Done(partials) => {
                 self.aborts = Aborts::default();
+                if let Some(relayed) = self.epochs.payload_mut(id).and_then(|epoch| epoch.relayed.as_mut()) {
+                    self.stage0.published(relayed);
+                    relayed.records = Arc::default(); // the offsets may still have to be committed
+                }
                 self.epochs.published(id, partials);
                 for (_, state) in self.frozen.extract_if(.., |(epoch, _)| *epoch <= id) {
                     state.submit(&self.shared);
@@ -455,6 +517,6 @@ impl Stage1 {
 }
 
 fn input_of(shared: &Shared, topic: &str) -> usize {
-    let input = shared.core.inputs.iter().position(|input| input.topic == topic);
+    let input = shared.task_topics.iter().position(|of| of == topic);
     input.expect("only configured topics are subscribed to")
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::RunError;
 use super::publisher::Publisher;
 use super::shared::{Shared, now};
+use super::stage0::RelaySlot;
 use super::stage1::{Stage1, TaskSlot};
 use super::stage2::{MergeSlot, Stage2};
 use crate::kafka::{Consumer, Item, QueueId, Transactor, WorkerQueue};
@@ -26,7 +27,9 @@ const PUBLISH: Duration = Duration::from_millis(500);
 /// What the coordinator tells a worker.
 pub(super) enum Command {
     AssignTask(Box<TaskSlot>),
+    AssignRelay(Box<RelaySlot>),
     AssignMerge(Box<MergeSlot>),
+    /// With every relay.
     Revoke {
         tasks: Vec<i32>,
         merges: Vec<i32>,
@@ -47,7 +50,7 @@ pub(super) struct Link {
     pub(super) merge_queue: QueueId,
     /// Nothing is under way after [`Command::Drain`].
     pub(super) drained: Arc<AtomicBool>,
-    /// Tasks for which a bounded run is over, with everything committed.
+    /// Tasks and relays for which a bounded run is over, with everything committed.
     pub(super) ended: Arc<AtomicUsize>,
 }
 
@@ -154,7 +157,7 @@ impl Worker {
             self.stage2.turn();
             self.stage1.turn(self.draining)?;
             self.read()?;
-            self.link.ended.store(self.stage1.ended_tasks(), Ordering::Release);
+            self.link.ended.store(self.stage1.ended(), Ordering::Release);
             let idle = self.stage1.in_flight() == 0 && self.stage2.in_flight() == 0;
             self.link.drained.store(self.draining && idle, Ordering::Release);
             if self.published_at.elapsed() >= PUBLISH {
@@ -167,6 +170,7 @@ impl Worker {
     fn obey(&mut self, command: Command) -> Result<bool, RunError> {
         match command {
             Command::AssignTask(slot) => self.stage1.assign(*slot),
+            Command::AssignRelay(slot) => self.stage1.assign_relay(*slot),
             Command::AssignMerge(slot) => self.stage2.assign(*slot),
             Command::Revoke { tasks, merges, lost, done } => {
                 self.stage1.revoke(&tasks, lost)?;
@@ -191,7 +195,10 @@ impl Worker {
             match command {
                 Command::Revoke { done, .. } => drop(done.send(())),
                 Command::Stop => return,
-                Command::AssignTask(_) | Command::AssignMerge(_) | Command::Drain => {}
+                Command::AssignTask(_)
+                | Command::AssignRelay(_)
+                | Command::AssignMerge(_)
+                | Command::Drain => {}
             }
         }
     }
@@ -225,7 +232,7 @@ impl Worker {
         take_assignments(commands, pending, stage1, stage2);
         for item in batch.items() {
             match item {
-                Item::Run(run) => stage1.records(&run),
+                Item::Run(run) => stage1.records(&run)?,
                 Item::End(end) => stage1.end(&end),
                 Item::Problem(problem) => shared.error(&problem),
             }
@@ -264,6 +271,7 @@ fn take_assignments(
     loop {
         match pending.pop_front() {
             Some(Command::AssignTask(slot)) => stage1.assign(*slot),
+            Some(Command::AssignRelay(slot)) => stage1.assign_relay(*slot),
             Some(Command::AssignMerge(slot)) => stage2.assign(*slot),
             Some(other) => return pending.push_front(other),
             None => return,

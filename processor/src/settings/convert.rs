@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use events::EventType;
-use processor_core::{InputOptions, Options};
+use processor_core::{InputOptions, Options, Rekeyed};
 
-use super::{InfluxSettings, KafkaSettings, Settings};
+use super::{InfluxSettings, InputSettings, KafkaSettings, Settings};
 use crate::influx::InfluxConfig;
 use crate::kafka::ClientSettings;
 
@@ -34,11 +34,29 @@ impl From<&InfluxSettings> for InfluxConfig {
     }
 }
 
+impl From<&InputSettings> for InputOptions {
+    fn from(input: &InputSettings) -> Self {
+        Self {
+            topic: input.topic.clone(),
+            default_type: input.event_type.unwrap_or(EventType::PageView),
+            fields: input.fields.clone(),
+            max_bytes: input.max_record_bytes,
+        }
+    }
+}
+
 impl Settings {
-    /// What the numbers mean.
+    /// What the numbers mean. How many partitions the inputs to re-key have is not known here.
     #[must_use]
     pub fn options(&self) -> Options {
         let Self { windows, dedup, attribution, routes, inputs, .. } = self;
+        let (keyed, unkeyed): (Vec<_>, Vec<_>) = inputs.iter().partition(|input| input.keyed);
+        let rekeyed = (!unkeyed.is_empty()).then(|| Rekeyed {
+            topic: self.kafka.by_user_topic.clone(),
+            inputs: unkeyed.into_iter().map(InputOptions::from).collect(),
+            partitions: Vec::new(),
+            origin: Rekeyed::origin_of(&self.kafka.group_id),
+        });
         Options {
             window_size: micros(windows.size),
             allowed_lateness: micros(windows.allowed_lateness),
@@ -53,15 +71,8 @@ impl Settings {
             urls_max: self.urls_max,
             campaigns_max: self.campaigns_max,
             clicks_per_user_max: attribution.clicks_per_user_max,
-            inputs: inputs
-                .iter()
-                .map(|input| InputOptions {
-                    topic: input.topic.clone(),
-                    default_type: input.event_type.unwrap_or(EventType::PageView),
-                    fields: input.fields.clone(),
-                    max_bytes: input.max_record_bytes,
-                })
-                .collect(),
+            inputs: keyed.into_iter().map(InputOptions::from).collect(),
+            rekeyed,
         }
     }
 

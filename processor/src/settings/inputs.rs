@@ -16,7 +16,7 @@ pub struct InputSettings {
     pub format: Format,
     /// The type of events that name none; `None`: `page_view`.
     pub event_type: Option<EventType>,
-    /// Whether records are keyed by `user_id`. Always true in this version.
+    /// Whether records are keyed by `user_id`, in as many partitions as the other keyed inputs have.
     pub keyed: bool,
     /// Other names for fields: their name to ours.
     pub fields: BTreeMap<String, String>,
@@ -71,6 +71,13 @@ impl InputSettings {
         reader.text(&at("format")); // one choice in this version
         let topic = reader.text(&at("topic"));
         check_topic(reader, &at("topic"), &topic);
+        for internal in ["kafka.by_user_topic", "kafka.partials_topic"] {
+            if topic == reader.text(internal) {
+                let text =
+                    format!("= {topic:?} is {internal}, which the processor writes; name another topic");
+                reader.problem(&at("topic"), text);
+            }
+        }
         let event_type = reader.optional_text(&at("event_type"));
         Self {
             topic,

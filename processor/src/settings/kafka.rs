@@ -26,6 +26,8 @@ pub struct KafkaSettings {
     pub properties: KafkaProperties,
     /// Internal topic between the two stages.
     pub partials_topic: String,
+    /// Internal topic that inputs with `keyed = false` go through.
+    pub by_user_topic: String,
     /// Topic of incidents.
     pub incidents_topic: String,
     /// Static group membership.
@@ -68,6 +70,8 @@ impl KafkaSettings {
         };
         let partials_topic = reader.text("kafka.partials_topic");
         check_topic(reader, "kafka.partials_topic", &partials_topic);
+        let by_user_topic = reader.text("kafka.by_user_topic");
+        check_topic(reader, "kafka.by_user_topic", &by_user_topic);
         let incidents_topic = reader.text("kafka.incidents_topic");
         check_topic(reader, "kafka.incidents_topic", &incidents_topic);
         Self {
@@ -77,6 +81,7 @@ impl KafkaSettings {
             transaction_deadline: reader.duration("kafka.transaction_deadline"),
             properties: read_properties(reader),
             partials_topic,
+            by_user_topic,
             incidents_topic,
             instance_id: reader.optional_text("kafka.instance_id"),
         }

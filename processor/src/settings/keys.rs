@@ -161,6 +161,12 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     text("kafka.partials_topic", "clickpulse.partials", "Internal topic between the two stages."),
     text(
+        "kafka.by_user_topic",
+        "clickpulse.by-user",
+        "Internal topic that inputs with `keyed = false` go through. Made with as many partitions as the keyed inputs \
+         have; without any, as the widest of the others.",
+    ),
+    text(
         "kafka.incidents_topic",
         "clickpulse.incidents",
         "Topic of incidents, which become annotations on the dashboards.",
@@ -198,7 +204,8 @@ pub(crate) const KEYS: &[Key] = &[
         kind: Kind::Bool,
         default: Some("true"),
         example: "true",
-        meaning: "Whether records are keyed by `user_id`. `false` (re-keying) is not in this version.",
+        meaning: "Whether records are keyed by `user_id`, in as many partitions as every other keyed input has. \
+                  `false`: they are re-keyed through `kafka.by_user_topic`.",
     },
     size(
         "inputs[].max_record_bytes",
@@ -422,14 +429,8 @@ const SECTIONS_NOT_IN_THIS_VERSION: &[(&str, &str)] = &[
 ];
 
 /// Values of the contract that a later version provides: key, value, answer.
-const VALUES_NOT_IN_THIS_VERSION: &[(&str, &str, &str)] = &[
-    ("inputs[].format", "avro", "is not in this version, which reads JSON; use \"json\""),
-    (
-        "inputs[].keyed",
-        "false",
-        "is not in this version, which does not re-key; key the records by user_id and leave this out",
-    ),
-];
+const VALUES_NOT_IN_THIS_VERSION: &[(&str, &str, &str)] =
+    &[("inputs[].format", "avro", "is not in this version, which reads JSON; use \"json\"")];
 
 /// `inputs[1].topic` → `inputs[].topic`.
 pub(crate) fn pattern(path: &str) -> String {

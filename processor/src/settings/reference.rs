@@ -79,8 +79,8 @@ pub fn page() -> String {
     let _ = write!(
         text,
         "\nA variable for an entry of `[[inputs]]` carries its number: `{}`. \
-         Keys of the contract that this version refuses rather than ignores: `[postgres]`, `[registry]`, \
-         `format = \"avro\"` and `keyed = false`.\n",
+         Keys of the contract that this version refuses rather than ignores: `[postgres]`, `[registry]` \
+         and `format = \"avro\"`.\n",
         variable("inputs[0].topic"),
     );
     text

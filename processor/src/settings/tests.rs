@@ -182,7 +182,7 @@ fn what_a_later_version_brings_is_refused_and_not_ignored() {
     assert!(
         said("[[inputs]]\nformat = 'avro'").starts_with("inputs[0].format = \"avro\" is not in this version")
     );
-    assert!(said("[[inputs]]\nkeyed = false").starts_with("inputs[0].keyed = false is not in this version"));
+    assert!(said("[[inputs]]\ntopic = 'clickpulse.by-user'").contains("which the processor writes"));
     assert!(said("[postgres]\nurl = 'x'").starts_with("postgres is not in this version"));
     assert!(said("[registry]").starts_with("registry is not in this version"));
     assert!(

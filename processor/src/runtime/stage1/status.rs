@@ -14,6 +14,7 @@ use crate::status::{ReplayStatus, TaskStatus};
 impl Stage1 {
     /// Tells the status how far the tasks are.
     pub(in super::super) fn publish_status(&mut self) {
+        self.stage0.publish_status();
         let epochs = Epochs::of(&self.epochs);
         let mut reports = self.shared.reports();
         for slot in self.tasks.values_mut() {
@@ -23,10 +24,10 @@ impl Stage1 {
             let report = slot.task.report();
             reports.routes = reports.routes.max(report.routes as u64);
             reports.overflowed.insert(slot.partition, report.overflowed);
-            let inputs = self.shared.core.inputs.iter().zip(&slot.starts);
+            let inputs = self.shared.task_topics.iter().zip(&slot.starts);
             let committed = inputs
-                .map(|(input, start)| {
-                    let known = reports.committed.get(&(input.topic.clone(), slot.partition));
+                .map(|(topic, start)| {
+                    let known = reports.committed.get(&(topic.clone(), slot.partition));
                     known.copied().unwrap_or(start.next_offset)
                 })
                 .sum();
@@ -76,7 +77,7 @@ impl TaskSlot {
     /// What this task alone knows.
     fn status(&mut self, shared: &Shared, consumer: &Consumer) -> TaskStatus {
         let (report, now_ms) = (self.task.report(), now().millis());
-        let topics = shared.core.inputs.iter().map(|input| input.topic.as_str());
+        let topics = shared.task_topics.iter().map(String::as_str);
         let inputs: Vec<(&str, InputReport)> = topics.zip(self.task.inputs()).collect();
         let position: i64 = inputs.iter().map(|(_, input)| input.next_offset).sum();
         let ends = inputs

@@ -1,0 +1,301 @@
+//! Stage 0: inputs that are not keyed by user go through a topic that is.
+//!
+//! A [`Relay`] reads one partition of such an input, its *source*, and sends every record on to the partition of its
+//! user, as it was, with its position and with what the source's clock said before it. So whether an event is late is
+//! decided by its source's own log, as for any input, and written down: however the sources interleave in the by-user
+//! topic, the answer is the same. How far sources are is told to every partition of the topic, so that a task's
+//! watermark is a function of what stands there.
+//!
+//! A relay's state is a clock, which fits into its commit: it never replays.
+
+mod envelope;
+
+use std::sync::Arc;
+
+use events::{Decoder, Timestamp};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::checkpoint::Checkpoint;
+use crate::clock::{InputClock, ReplayPoint};
+use crate::options::{Options, OptionsError, Rekeyed};
+use crate::snapshot::codec::Writer;
+use crate::task::Record;
+
+pub(crate) use envelope::{Envelope, Original, Told};
+
+/// A record of the by-user topic that a task cannot take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RelayError {
+    /// Written by another version of Clickpulse.
+    #[error(
+        "the record has format version {found}, this build reads another: let the version that wrote it read on"
+    )]
+    Version {
+        /// Its version.
+        found: u8,
+    },
+    /// Not written by a relay.
+    #[error("the record is damaged, or was not written by Clickpulse")]
+    Damaged,
+    /// Its input is not configured any more, and it was not counted yet.
+    #[error(
+        "it is a record of topic `{topic}`, which is not among the inputs with keyed = false any more: add it again \
+         until what was re-keyed of it is counted, or go on under another kafka.group_id"
+    )]
+    NotAnInput {
+        /// Where it came from.
+        topic: String,
+    },
+}
+
+/// The by-user partition of a user. Part of the topic's format: the same in every version.
+#[inline]
+fn partition_of(user: &[u8], tasks: u32) -> u32 {
+    (xxh3_64(user) % u64::from(tasks)) as u32
+}
+
+/// Re-keys one partition of an input.
+#[derive(Debug)]
+pub struct Relay {
+    options: Arc<Options>,
+    input: usize,
+    partition: u32,
+    tasks: u32,
+    decoder: Decoder,
+    clock: InputClock,
+    next_offset: i64,
+    relayed: u64,
+}
+
+/// How far a relay is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayProgress {
+    /// Index of its input among [`Rekeyed::inputs`].
+    pub input: usize,
+    /// The partition it reads.
+    pub partition: u32,
+    /// Everything before this offset has been sent on.
+    pub next_offset: i64,
+    /// Microseconds; `i64::MIN` where it has not begun.
+    pub watermark: i64,
+    /// Caught up and silent: it holds back nobody.
+    pub idle: bool,
+}
+
+impl Relay {
+    /// Starts a relay for a partition of `options.rekeyed.inputs[input]`, from its commit; the shell feeds records from
+    /// `start.next_offset` on. `tasks` is the number of partitions of the by-user topic.
+    ///
+    /// # Errors
+    /// If the input's field mapping is wrong.
+    ///
+    /// # Panics
+    /// Without such an input.
+    pub fn new(
+        options: Arc<Options>,
+        input: usize,
+        partition: u32,
+        tasks: u32,
+        start: &Checkpoint,
+        now: Timestamp,
+    ) -> Result<Self, OptionsError> {
+        let decoder = options.rekeyed().inputs[input].decoder()?;
+        let mut clock = InputClock::new(options.out_of_orderness, start.replay.watermark, &[], now.micros());
+        clock.end_replay(start.watermark);
+        Ok(Self {
+            options,
+            input,
+            partition,
+            tasks,
+            decoder,
+            clock,
+            next_offset: start.next_offset,
+            relayed: 0,
+        })
+    }
+
+    /// Sends records on, in offset order.
+    pub fn records<'a>(
+        &mut self,
+        now: Timestamp,
+        records: impl IntoIterator<Item = Record<'a>>,
+        out: &mut RelayOutputs,
+    ) {
+        self.clock.active(now.micros());
+        for record in records {
+            if record.offset < self.next_offset {
+                self.begin_anew(record.offset, out);
+            }
+            self.next_offset = record.offset + 1;
+            self.relayed += 1;
+            self.record(&record, out);
+        }
+    }
+
+    #[inline]
+    fn record(&mut self, record: &Record<'_>, out: &mut RelayOutputs) {
+        let Self { options, input, partition, tasks, decoder, clock, .. } = self;
+        let rekeyed = options.rekeyed();
+        let original = Original {
+            topic: &rekeyed.inputs[*input].topic,
+            partition: *partition,
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            watermark: clock.watermark,
+            present: clock.present(),
+            key: record.key,
+            value: record.value,
+        };
+        let skewed = record.timestamp_ms.saturating_mul(1_000).saturating_add(options.max_future_skew);
+        let mut send = |user: &[u8], time: i64| {
+            out.push(partition_of(user, *tasks), Some(user), |writer| original.write(rekeyed.origin, writer));
+            if time <= skewed {
+                clock.observe(time);
+            }
+        };
+        if let Some(event) = record.value.and_then(|value| decoder.decode_plain(value)) {
+            send(event.user_id(), event.time().micros());
+            return;
+        }
+        match decoder.decode(record.value) {
+            Ok(event) => send(event.user_id.as_bytes(), event.time.micros()),
+            // Nobody's: the task says why, and puts it into the dead-letter topic.
+            Err(_) => out.push(*partition % *tasks, None, |writer| original.write(rekeyed.origin, writer)),
+        }
+    }
+
+    /// Offsets have gone back: the topic was made anew. What tasks took for repeats is not.
+    #[cold]
+    fn begin_anew(&mut self, offset: i64, out: &mut RelayOutputs) {
+        let rekeyed = self.options.rekeyed();
+        let told = Told {
+            topic: &rekeyed.inputs[self.input].topic,
+            partition: self.partition,
+            next_offset: offset,
+            watermark: self.clock.watermark,
+            idle: false,
+            anew: true,
+        };
+        for task in 0..self.tasks {
+            out.push(task, None, |writer| Told::write_all(&[told], rekeyed.origin, writer));
+        }
+    }
+
+    /// Every record before `offset` has been read: the markers of transactions take offsets, too.
+    pub fn read_to(&mut self, offset: i64) {
+        self.next_offset = self.next_offset.max(offset);
+    }
+
+    /// The wall clock moved on. `caught_up` tells whether every record of the partition was read.
+    pub fn tick(&mut self, now: Timestamp, caught_up: bool) {
+        // No frontier: the by-user topic's watermark leaves out who is idle.
+        self.clock.tick(now.micros(), caught_up, self.options.idle_after, i64::MIN);
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> RelayProgress {
+        RelayProgress {
+            input: self.input,
+            partition: self.partition,
+            next_offset: self.next_offset,
+            watermark: self.clock.watermark,
+            idle: self.clock.is_idle(),
+        }
+    }
+
+    /// The commit that holds once everything handed out so far is durable.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            next_offset: self.next_offset,
+            watermark: self.clock.watermark,
+            replay: ReplayPoint { offset: self.next_offset, watermark: self.clock.own() },
+            jumps: Vec::new(),
+        }
+    }
+
+    /// Records sent on since the start.
+    #[must_use]
+    pub fn relayed(&self) -> u64 {
+        self.relayed
+    }
+}
+
+/// Records for the by-user topic, in the order in which they have to be written.
+#[derive(Debug, Default)]
+pub struct RelayOutputs {
+    writer: Writer,
+    records: Vec<Slot>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    partition: u32,
+    key: Option<u32>,
+    end: usize,
+}
+
+/// A record for the by-user topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByUserRecord<'a> {
+    /// The topic's partition.
+    pub partition: u32,
+    /// The user, for people; nobody's records have none.
+    pub key: Option<&'a [u8]>,
+    /// The record's value.
+    pub value: &'a [u8],
+}
+
+impl RelayOutputs {
+    fn push(&mut self, partition: u32, key: Option<&[u8]>, value: impl FnOnce(&mut Writer)) {
+        self.writer.bytes.extend_from_slice(key.unwrap_or_default());
+        value(&mut self.writer);
+        let key = key.map(|key| u32::try_from(key.len()).expect("kafka has no such records"));
+        self.records.push(Slot { partition, key, end: self.writer.bytes.len() });
+    }
+
+    /// Tells every partition of the by-user topic how far relays are: what they have sent on must be in here or in
+    /// earlier ones.
+    ///
+    /// For a replay of the by-user topic each relay has to be told again every few seconds, also when nothing changes.
+    pub fn tell(&mut self, rekeyed: &Rekeyed, tasks: u32, relays: &[RelayProgress]) {
+        let told: Vec<Told<'_>> = relays
+            .iter()
+            .map(|relay| Told {
+                topic: &rekeyed.inputs[relay.input].topic,
+                partition: relay.partition,
+                next_offset: relay.next_offset,
+                watermark: relay.watermark,
+                idle: relay.idle,
+                anew: false,
+            })
+            .collect();
+        for task in 0..tasks {
+            self.push(task, None, |writer| Told::write_all(&told, rekeyed.origin, writer));
+        }
+    }
+
+    /// The records in order.
+    pub fn iter(&self) -> impl Iterator<Item = ByUserRecord<'_>> {
+        let mut start = 0;
+        self.records.iter().map(move |slot| {
+            let bytes = &self.writer.bytes[start..slot.end];
+            start = slot.end;
+            let (key, value) = bytes.split_at(slot.key.unwrap_or(0) as usize);
+            ByUserRecord { partition: slot.partition, key: slot.key.map(|_| key), value }
+        })
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Bytes of keys and values.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.writer.bytes.len()
+    }
+}
