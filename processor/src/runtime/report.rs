@@ -51,7 +51,9 @@ impl Reporter {
     }
 
     pub(super) fn turn(&mut self, consumer: &Consumer, handler: &Coordinator) {
-        if self.foreign_at.elapsed() >= FOREIGN_EVERY {
+        // While the group is joined, Kafka answers nothing else on that connection, and asking would keep the poll waiting.
+        let is_member = self.shared.membership.generation().is_some();
+        if is_member && self.foreign_at.elapsed() >= FOREIGN_EVERY {
             self.foreign_at = Instant::now();
             self.ask_for_foreign_merges(consumer, &handler.foreign_merges());
         }
