@@ -10,7 +10,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// # Panics
 /// If it has not happened by then.
 pub fn eventually<T>(what: &str, check: impl FnMut() -> Result<T, String>) -> T {
-    eventually_within(Duration::from_secs(60), what, check)
+    eventually_within(Duration::from_secs(150), what, check)
 }
 
 /// [`eventually`] with a deadline of one's own.
