@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 /// How often a condition is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits up to 60 s for `check` to give a value.
+/// Waits up to 150 s for `check` to give a value.
 ///
 /// `check` returns `Err` with what it saw instead, which is printed should the time run out.
 ///
