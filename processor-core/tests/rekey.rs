@@ -73,6 +73,42 @@ fn event_time_begins_when_every_source_was_heard_of_and_idle_ones_do_not_hold_it
 }
 
 #[test]
+fn a_replay_begins_where_every_source_is_told_of_again() {
+    let options = options(2);
+    let mut task =
+        Task::new(Arc::clone(&options), identity(0, 1), &[Checkpoint::beginning()], now(0)).unwrap();
+    let relay = |partition| {
+        Relay::new(Arc::clone(&options), 0, partition, 1, &Checkpoint::beginning(), now(0)).unwrap()
+    };
+    let (mut busy, mut quiet) = (relay(0), relay(1));
+    quiet.tick(now(60_000), true);
+    let mut offset = 0;
+    // Six hours of one source; the other, idle, is told of at the first minute and at the 200th.
+    let mut replay_from = Vec::new();
+    for minute in 0..360 {
+        let mut sent = RelayOutputs::default();
+        let at_ms = minute * 60_000;
+        busy.records(now(at_ms), [source(minute, at_ms, &view("u", minute, at_ms))], &mut sent);
+        let mut told = vec![busy.progress()];
+        if minute == 0 || minute == 200 {
+            told.push(quiet.progress());
+            replay_from.push((minute, offset + 1));
+        }
+        sent.tell(options.rekeyed.as_ref().unwrap(), 1, &told);
+        for record in sent.iter() {
+            task.relayed(now(at_ms), [by_user(offset, record.value)], &mut TaskOutputs::default()).unwrap();
+            offset += 1;
+        }
+        let from = task.checkpoints()[0].replay.offset;
+        if minute == 199 {
+            assert!(from <= 1, "only there the quiet source is told of, not from {from} on");
+        }
+    }
+    let from = task.checkpoints()[0].replay.offset;
+    assert_eq!(from, replay_from[1].1, "and not before, as two hours are enough");
+}
+
+#[test]
 fn a_topic_that_was_made_anew_is_not_taken_for_repeats() {
     let options = options(1);
     let mut task =
