@@ -214,7 +214,7 @@ impl Processor {
     /// Waits until `/readyz` is 200.
     ///
     /// # Panics
-    /// If that takes more than a minute, or the processor ends.
+    /// If that takes longer than [`eventually`] waits, or the processor ends.
     pub fn await_ready(&mut self) {
         self.await_readiness(200);
     }
@@ -222,7 +222,7 @@ impl Processor {
     /// Waits until `/readyz` has this status, and gives its text.
     ///
     /// # Panics
-    /// If that takes more than a minute, or the processor ends.
+    /// If that takes longer than [`eventually`] waits, or the processor ends.
     pub fn await_readiness(&mut self, status: u16) -> String {
         eventually(&format!("/readyz is {status}"), || {
             assert!(self.process.is_running(), "the processor runs; it said:\n{}", self.process.log());
@@ -245,7 +245,7 @@ impl Processor {
     /// Waits until `totals.consumed` of the status reaches `records`.
     ///
     /// # Panics
-    /// If that takes more than a minute.
+    /// If that takes longer than [`eventually`] waits.
     pub fn await_consumed(&self, records: u64) {
         eventually(&format!("{records} records are consumed"), || {
             let status = self.status()?;

@@ -310,7 +310,7 @@ const RESERVED: &[(&str, &str)] = &[
     ("enable.auto.commit", OURS_COMMIT),
     ("enable.auto.offset.store", OURS_COMMIT),
     ("enable.idempotence", OURS_DELIVERY),
-    ("enable.partition.eof", "the end of a partition is found by its end offset"),
+    ("enable.partition.eof", "ends of partitions tell when one is caught up"),
     ("group.id", "set kafka.group_id"),
     ("group.instance.id", "set kafka.instance_id"),
     ("group.protocol", "co-partitioned inputs need the classic protocol with range assignment"),
