@@ -6,10 +6,11 @@ pub(crate) use snapshot::FrozenDedup;
 
 /// The ids counted lately: answers whether an id was counted at an event time within a span of this one.
 ///
-/// Ids are kept in generations of half the span, each a hash table whose buckets are cache lines. Nearly every id is
-/// new, and to see that it is, one line per generation is looked at, which [`Dedup::touch`] can have brought near
-/// before. When the watermark has left a generation behind, it is dropped whole, so nothing is swept. About 11 bytes an
-/// id.
+/// Nearly every id is new. To see that it is, one cache line of 16-bit tags is looked at, which [`Dedup::touch`] can
+/// have brought near before; only where its tag is there is the id itself looked for. Ids are kept in the order they
+/// came, so keeping one is a write to the end of a list, in generations of half the span. When the watermark has left a
+/// generation behind, it is dropped whole; its tags go when a table of them is full and made anew from the ids. About
+/// 12 bytes an id.
 ///
 /// An id is told by its 64-bit fingerprint: an event is dropped wrongly with a chance of (live ids) / 2^64. At 6 million
 /// live ids and 10,000 events/s that is once in ten years. With windows beyond 17 minutes a bit of the fingerprint is
@@ -18,6 +19,9 @@ pub(crate) use snapshot::FrozenDedup;
 pub(crate) struct Dedup {
     window_s: i64,
     span_s: i64,
+    /// The tags of all generations, by the high bits of the fingerprint: they are made anew one by one, so that none
+    /// takes long and little memory is held twice.
+    segments: Vec<Segment>,
     /// Those with ids, the earliest first.
     generations: VecDeque<Generation>,
     /// Kept for reuse, emptied.
@@ -34,7 +38,8 @@ impl Dedup {
         let window_s = window / 1_000_000;
         let span_s = (window_s / GENERATIONS).clamp(1, SPAN_MAX_S);
         let packing = Packing { second_bits: (span_s as u64 + 1).next_power_of_two().trailing_zeros() };
-        Self { window_s, span_s, generations: VecDeque::new(), spare: None, packing }
+        let segments = std::iter::repeat_with(Segment::default).take(1 << SEGMENT_BITS).collect();
+        Self { window_s, span_s, segments, generations: VecDeque::new(), spare: None, packing }
     }
 
     /// Whether `fingerprint` was counted within the window of `time` (microseconds, compared in whole seconds);
@@ -42,23 +47,17 @@ impl Dedup {
     #[inline]
     pub(crate) fn is_repeat(&mut self, fingerprint: u64, time: i64) -> bool {
         let second = time.div_euclid(1_000_000);
-        // No early exit: nearly always all answer no.
-        let mut maybe = false;
-        for generation in &self.generations {
-            maybe |= generation.segment(fingerprint).may_hold(fingerprint, self.packing);
-        }
-        if maybe && self.find(fingerprint, second) {
+        if self.segments[segment_of(fingerprint)].may_hold(fingerprint) && self.find(fingerprint, second) {
             return true;
         }
-        let packing = self.packing;
-        self.generation(second).insert(fingerprint, second, packing);
+        self.insert(fingerprint, second);
         false
     }
 
     /// Loads what [`Dedup::is_repeat`] will look at first.
     #[inline]
-    pub(crate) fn touch(&self, fingerprint: u64) -> u64 {
-        self.generations.iter().fold(0, |seen, of| seen ^ of.segment(fingerprint).touch(fingerprint))
+    pub(crate) fn touch(&self, fingerprint: u64) -> u16 {
+        self.segments[segment_of(fingerprint)].touch(fingerprint)
     }
 
     /// Tells that no event earlier than `time` will be asked about any more.
@@ -77,17 +76,57 @@ impl Dedup {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let of = |of: &Segment| of.lines.capacity() * size_of::<Line>() + size_of::<Segment>();
-        self.generations.iter().flat_map(|generation| &generation.segments).map(of).sum()
+        let tags = |of: &Segment| of.lines.capacity() * size_of::<Line>() + size_of::<Segment>();
+        let ids = |of: &Vec<u64>| of.capacity() * size_of::<u64>() + size_of::<Vec<u64>>();
+        let generations = self.generations.iter().chain(&self.spare);
+        self.segments.iter().map(tags).sum::<usize>()
+            + generations.flat_map(|generation| &generation.ids).map(ids).sum::<usize>()
     }
 
     #[cold]
     fn find(&self, fingerprint: u64, second: i64) -> bool {
+        let (packing, segment) = (self.packing, segment_of(fingerprint));
+        let wanted = packing.kept(fingerprint);
+        let holds = |of: &Generation, ids: &[u64]| {
+            ids.iter().any(|word| {
+                let within = || of.start_s + packing.second(*word) - second;
+                packing.fingerprint(*word) == wanted && within().abs() <= self.window_s
+            })
+        };
+        // A repeat mostly has the time of what it repeats, and ids come nearly in the order of time.
+        if let Some(of) = self.generations.iter().find(|of| (0..self.span_s).contains(&(second - of.start_s)))
+        {
+            let ids = &of.ids[segment];
+            let about = ids.partition_point(|word| packing.second(*word) < second - of.start_s);
+            if holds(of, &ids[about.saturating_sub(NEAR)..(about + NEAR).min(ids.len())]) {
+                return true;
+            }
+        }
+        self.generations.iter().any(|of| holds(of, &of.ids[segment]))
+    }
+
+    #[inline]
+    fn insert(&mut self, fingerprint: u64, second: i64) {
         let packing = self.packing;
-        self.generations.iter().any(|generation| {
-            let mut seconds = generation.segment(fingerprint).seconds_of(fingerprint, packing);
-            seconds.any(|within| (generation.start_s + within - second).abs() <= self.window_s)
-        })
+        let generation = self.generation(second);
+        let packed = packing.pack(fingerprint, second - generation.start_s);
+        generation.push(segment_of(fingerprint), packed);
+        let segment = &mut self.segments[segment_of(fingerprint)];
+        if segment.held < segment.room {
+            segment.put(fingerprint);
+        } else {
+            self.make_anew(segment_of(fingerprint));
+        }
+    }
+
+    /// Makes a segment's tags from the ids there are.
+    #[cold]
+    fn make_anew(&mut self, at: usize) {
+        let packing = self.packing;
+        let ids = || self.generations.iter().flat_map(|generation| &generation.ids[at]);
+        let mut segment = Segment::with_room_beyond(ids().count());
+        ids().for_each(|word| segment.put(packing.fingerprint(*word)));
+        self.segments[at] = segment;
     }
 
     /// The generation of this second, made if need be: nearly always the last.
@@ -107,15 +146,19 @@ impl Dedup {
         let at = self.generations.partition_point(|of| of.start_s < start_s);
         if self.generations.get(at).is_none_or(|of| of.start_s != start_s) {
             let mut made = self.spare.take().unwrap_or_default();
-            made.segments.resize_with(1 << SEGMENT_BITS, Segment::default);
+            made.ids.resize_with(1 << SEGMENT_BITS, Vec::new);
             self.generations.insert(at, Generation { start_s, ..made });
         }
         at
     }
 }
 
+/// How many ids before and after the place of its second a repeat is looked for first: with a hundred ids a second in a
+/// segment, a few seconds of disorder.
+const NEAR: usize = 256;
+
 /// How an id is kept in one word: its fingerprint, without the high bits that its segment stands for, above one more than
-/// the second within the generation. So no word is zero, which stands for no id.
+/// the second within the generation. So no word is zero.
 #[derive(Debug, Clone, Copy)]
 struct Packing {
     second_bits: u32,
@@ -152,8 +195,8 @@ impl Packing {
 struct Generation {
     /// Its first second.
     start_s: i64,
-    /// By the high bits of the fingerprint. They grow one by one, so that none takes long and little memory is held twice.
-    segments: Vec<Segment>,
+    /// Packed, by segment, in the order they came.
+    ids: Vec<Vec<u64>>,
     len: usize,
 }
 
@@ -166,115 +209,108 @@ fn segment_of(fingerprint: u64) -> usize {
 
 impl Generation {
     #[inline]
-    fn segment(&self, fingerprint: u64) -> &Segment {
-        &self.segments[segment_of(fingerprint)]
-    }
-
-    /// Adds an id counted at a second of this generation.
-    #[inline]
-    fn insert(&mut self, fingerprint: u64, second: i64, packing: Packing) {
-        let packed = packing.pack(fingerprint, second - self.start_s);
-        self.segments[segment_of(fingerprint)].insert(packed, packing);
+    fn push(&mut self, segment: usize, packed: u64) {
+        let ids = &mut self.ids[segment];
+        if ids.len() == ids.capacity() {
+            // Not twofold, as these are most of the memory.
+            ids.reserve_exact(ids.len() / 4 + 8);
+        }
+        ids.push(packed);
         self.len += 1;
     }
 
     fn clear(&mut self) {
-        self.segments.iter_mut().for_each(Segment::clear);
+        self.ids.iter_mut().for_each(Vec::clear);
         self.len = 0;
     }
 }
 
-/// Packed ids, in the order they came, then zeros.
-type Line = [u64; 8];
+/// Tags of ids, in the order they came, then zeros: a cache line of them.
+type Line = [u16; LINE];
+const LINE: usize = 32;
 
-/// A part of a generation: a hash table of lines. An id is in its home line, or where that is full in one after it.
+/// A hash table of lines of tags. A tag is in its id's home line, or where that is full in one after it.
+///
+/// Also of ids that are gone, until it is made anew: they cost a search among the ids, one time in thousands.
 #[derive(Debug, Default)]
 struct Segment {
     lines: Vec<Line>,
-    len: usize,
-    /// How many ids it is good for: four fifths of its words.
+    held: usize,
+    /// How many tags it is good for: 7 tenths of its places, so that few lines are full.
     room: usize,
 }
 
 impl Segment {
+    /// With room for half as many again, so that it is not made anew soon.
+    fn with_room_beyond(ids: usize) -> Self {
+        let room = ids + ids / 2 + 8;
+        Self { lines: vec![[0; LINE]; (room * 10).div_ceil(7 * LINE)], held: 0, room }
+    }
+
     /// The line an id is looked for first; told by bits of the fingerprint that every packing keeps.
     #[inline]
     fn home(&self, fingerprint: u64) -> usize {
         ((((fingerprint >> 10) & 0xffff_ffff) * self.lines.len() as u64) >> 32) as usize
     }
 
+    /// Other bits than choose the line; never zero.
     #[inline]
-    fn touch(&self, fingerprint: u64) -> u64 {
-        self.lines.get(self.home(fingerprint)).map_or(0, |line| line[0])
+    fn tag(fingerprint: u64) -> u16 {
+        (fingerprint as u16).max(1)
     }
 
-    /// The lines an id may be in, the first being its home: all up to the first that is not full.
     #[inline]
-    fn lines_of(&self, fingerprint: u64) -> impl Iterator<Item = &Line> + '_ {
-        let (before, after) = self.lines.split_at(self.home(fingerprint));
-        let mut ended = false;
-        after.iter().chain(before).take_while(move |line| !std::mem::replace(&mut ended, line[7] == 0))
+    fn touch(&self, fingerprint: u64) -> u16 {
+        self.lines.get(self.home(fingerprint)).map_or(0, |line| line[0])
     }
 
     /// Whether it may hold the id: no means no.
     #[inline]
-    fn may_hold(&self, fingerprint: u64, packing: Packing) -> bool {
-        let wanted = packing.kept(fingerprint);
-        let holds =
-            |line: &Line| line.iter().fold(false, |any, word| any | (packing.fingerprint(*word) == wanted));
-        match self.lines.get(self.home(fingerprint)) {
-            Some(line) => holds(line) || line[7] != 0 && self.lines_of(fingerprint).skip(1).any(holds),
+    fn may_hold(&self, fingerprint: u64) -> bool {
+        let tag = Self::tag(fingerprint);
+        let holds = |line: &Line| line.iter().fold(false, |any, of| any | (*of == tag));
+        let home = self.home(fingerprint);
+        match self.lines.get(home) {
+            Some(line) => holds(line) || is_full(line) && self.beyond(home, holds),
             None => false,
         }
     }
 
-    /// The seconds, within its generation, at which the id was counted.
-    fn seconds_of(&self, fingerprint: u64, packing: Packing) -> impl Iterator<Item = i64> + '_ {
-        let wanted = packing.kept(fingerprint);
-        let words = self.lines_of(fingerprint).flatten().filter(|word| **word != 0);
-        words.filter(move |word| packing.fingerprint(**word) == wanted).map(move |word| packing.second(*word))
-    }
-
-    #[inline]
-    fn insert(&mut self, packed: u64, packing: Packing) {
-        if self.len >= self.room {
-            self.grow(packing);
+    /// Whether one of the lines after a full one holds it, up to the first that is not full.
+    #[cold]
+    fn beyond(&self, home: usize, holds: impl Fn(&Line) -> bool) -> bool {
+        let (before, after) = self.lines.split_at(home + 1);
+        for line in after.iter().chain(before) {
+            if holds(line) {
+                return true;
+            }
+            if !is_full(line) {
+                return false;
+            }
         }
-        self.len += 1;
-        self.put(packed, packing);
+        false
     }
 
-    /// Puts an id where it belongs; there must be room.
+    /// Puts a tag where it belongs; there must be room.
     #[inline]
-    fn put(&mut self, packed: u64, packing: Packing) {
-        let mut at = self.home(packing.fingerprint(packed));
-        while self.lines[at][7] != 0 {
+    fn put(&mut self, fingerprint: u64) {
+        let mut at = self.home(fingerprint);
+        while is_full(&self.lines[at]) {
             at += 1;
             if at == self.lines.len() {
                 at = 0;
             }
         }
         let line = &mut self.lines[at];
-        let used = line.iter().filter(|word| **word != 0).count();
-        line[used % line.len()] = packed;
+        let used = line.iter().map(|tag| u16::from(*tag != 0)).sum::<u16>();
+        line[usize::from(used) % LINE] = Self::tag(fingerprint);
+        self.held += 1;
     }
+}
 
-    /// Not twofold, as these are most of the memory: by a half at first, then by a quarter.
-    #[cold]
-    fn grow(&mut self, packing: Packing) {
-        let share = if self.lines.len() < 64 { 2 } else { 4 };
-        let lines = self.lines.len() + (self.lines.len() / share).max(4);
-        let old = std::mem::replace(&mut self.lines, vec![[0; 8]; lines]);
-        self.room = lines * 8 * 4 / 5;
-        for word in old.into_iter().flatten().filter(|word| *word != 0) {
-            self.put(word, packing);
-        }
-    }
-
-    fn clear(&mut self) {
-        self.lines.fill([0; 8]);
-        self.len = 0;
-    }
+#[inline]
+fn is_full(line: &Line) -> bool {
+    line[LINE - 1] != 0
 }
 
 #[cfg(test)]
@@ -310,7 +346,7 @@ mod tests {
         let mut dedup = Dedup::new(60 * S);
         for i in 0..2_000_000 {
             let time = 1_700_000_000 * S + i * S / 1_000; // a thousand ids a second
-            dedup.is_repeat(mixed(i as u64), time);
+            assert!(!dedup.is_repeat(mixed(i as u64), time), "{i}");
             if i % 1_000 == 0 {
                 dedup.expire_before(time - 5 * S);
             }

@@ -1,11 +1,11 @@
-use super::{Dedup, Line, Packing, SEGMENT_BITS};
+use super::{Dedup, Packing, SEGMENT_BITS};
 use crate::snapshot::codec::{Reader, Writer};
 
 /// The ids as they were.
 #[derive(Debug)]
 pub(crate) struct FrozenDedup {
-    /// The first second of each, and its segments' lines.
-    generations: Vec<(i64, Vec<Vec<Line>>)>,
+    /// The first second of each, and its ids by segment.
+    generations: Vec<(i64, Vec<Vec<u64>>)>,
     packing: Packing,
     /// Ids counted before this second answer no question any more.
     floor_s: i64,
@@ -14,16 +14,13 @@ pub(crate) struct FrozenDedup {
 impl Dedup {
     /// Copies the ids; none earlier than `time` will be asked about any more.
     pub(crate) fn freeze(&self, time: i64) -> FrozenDedup {
-        let lines =
-            |of: &super::Generation| of.segments.iter().map(|segment| segment.lines.clone()).collect();
-        let generations = self.generations.iter().map(|of| (of.start_s, lines(of)));
+        let generations = self.generations.iter().map(|of| (of.start_s, of.ids.clone()));
         let floor_s = time.div_euclid(1_000_000).saturating_sub(self.window_s);
         FrozenDedup { generations: generations.collect(), packing: self.packing, floor_s }
     }
 
     /// Reads what [`FrozenDedup::save`] wrote into this one, which has the same window and no ids.
     pub(crate) fn load(&mut self, reader: &mut Reader<'_>) -> Option<()> {
-        let packing = self.packing;
         let mut second = 0_i64;
         for _ in 0..reader.count()? {
             second = second.checked_add(reader.signed()?)?;
@@ -32,7 +29,7 @@ impl Dedup {
             if second.unsigned_abs() > u64::MAX / 4_000_000 {
                 return None;
             }
-            self.generation(second).insert(fingerprint, second, packing);
+            self.insert(fingerprint, second);
         }
         Some(())
     }
@@ -43,9 +40,9 @@ impl FrozenDedup {
     pub(crate) fn save(&self, writer: &mut Writer) {
         let mut ids: Vec<(i64, u64)> = Vec::new();
         for (start_s, segments) in &self.generations {
-            for (segment, lines) in (0..).zip(segments) {
-                let words = lines.iter().flatten().filter(|word| **word != 0);
+            for (segment, words) in (0..).zip(segments) {
                 let ids_of = words
+                    .iter()
                     .map(|word| (start_s + self.packing.second(*word), self.packing.unpack(*word, segment)));
                 ids.extend(ids_of.filter(|(second, _)| *second >= self.floor_s));
             }
