@@ -49,7 +49,7 @@ pub enum TransactionEnd {
     },
 }
 
-/// A transaction whose producer cannot go on; a restart decides what is open and repeats it.
+/// A transaction whose producer cannot go on; a new one of its name decides what is open, and it is repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransactionError {
     /// Kafka takes nothing more of this producer: another one uses the name, or a transaction was open for longer than
@@ -72,7 +72,8 @@ pub enum TransactionError {
         /// For how long, in seconds.
         waited_s: u64,
     },
-    /// Any other end of the client.
+    /// Any other end of the client, such as a state that it and a restarted Kafka do not agree on. A new producer may go
+    /// on from what is committed.
     #[error("{step} failed for good: {reason}")]
     Failed {
         /// What was called.
@@ -80,6 +81,14 @@ pub enum TransactionError {
         /// librdkafka's reason.
         reason: String,
     },
+}
+
+impl TransactionError {
+    /// Whether a new producer of the same name may go on; what hangs would hang for that, too.
+    #[must_use]
+    pub fn ends_the_producer_only(&self) -> bool {
+        matches!(self, Self::Fenced { .. } | Self::Failed { .. })
+    }
 }
 
 /// The longest one call waits; it is repeated until the deadline.
@@ -126,7 +135,7 @@ impl Transactor {
         Ok(Self { producer, id, settings, problems })
     }
 
-    /// A new producer of the same name and settings, to be [initialised](Transactor::init): for one that was fenced.
+    /// A new producer of the same name and settings, to be [initialised](Transactor::init): for one that cannot go on.
     ///
     /// # Errors
     /// As [`Transactor::new`].

@@ -109,8 +109,12 @@ impl Publisher {
             .name(format!("transactions-{worker}"))
             .spawn({
                 let (shared, answer) = (Arc::clone(shared), answer.clone());
-                let mut transactions =
-                    Transactions { shared, consumer: consumer.clone(), transactor, fenced: VecDeque::new() };
+                let mut transactions = Transactions {
+                    shared,
+                    consumer: consumer.clone(),
+                    transactor,
+                    renewals: VecDeque::new(),
+                };
                 move || transactions.run(&todo, &answer)
             })
             .expect("the operating system grants a thread at start");
@@ -167,18 +171,18 @@ impl Publisher {
     }
 }
 
-/// How often a producer is fenced within [`FENCED_SPAN`] before the process ends: once can be a pause of the process,
-/// more is another processor of the same name.
-const FENCED_MAX: usize = 3;
-const FENCED_SPAN: Duration = Duration::from_secs(600);
+/// How often a producer comes to its end within [`RENEWAL_SPAN`] before the process does: now and then it is a pause of
+/// the process or a Kafka that was killed, more is another processor of the same name.
+const RENEWALS_MAX: usize = 5;
+const RENEWAL_SPAN: Duration = Duration::from_secs(600);
 
 /// The thread of a worker's transactions.
 struct Transactions {
     shared: Arc<Shared>,
     consumer: Consumer,
     transactor: Transactor,
-    /// When the producer was fenced lately.
-    fenced: VecDeque<Instant>,
+    /// When the producer was replaced lately.
+    renewals: VecDeque<Instant>,
 }
 
 impl Transactions {
@@ -215,7 +219,7 @@ impl Transactions {
             Ok(TransactionEnd::Aborted { reason, membership_lost }) => {
                 Published::Aborted { reason, membership_lost }
             }
-            Err(TransactionError::Fenced { id }) => match self.renew(&id) {
+            Err(error) if error.ends_the_producer_only() => match self.renew(error) {
                 Ok(published) => published,
                 Err(error) => Published::Failed(error),
             },
@@ -223,17 +227,17 @@ impl Transactions {
         }
     }
 
-    /// Goes on with a new producer. Whether the transaction was committed before the fence is not known here, so the
-    /// group is joined anew, and everything starts from what is committed.
-    fn renew(&mut self, id: &str) -> Result<Published, RunError> {
-        self.fenced.push_back(Instant::now());
-        while self.fenced.front().is_some_and(|at| at.elapsed() > FENCED_SPAN) {
-            self.fenced.pop_front();
+    /// Goes on with a new producer. Whether the transaction was committed before the end of the old one is not known
+    /// here, so the group is joined anew, and everything starts from what is committed.
+    fn renew(&mut self, end: TransactionError) -> Result<Published, RunError> {
+        self.renewals.push_back(Instant::now());
+        while self.renewals.front().is_some_and(|at| at.elapsed() > RENEWAL_SPAN) {
+            self.renewals.pop_front();
         }
-        let fenced = || TransactionError::Fenced { id: id.to_owned() };
-        if self.fenced.len() >= FENCED_MAX {
-            return Err(fenced().into());
+        if self.renewals.len() >= RENEWALS_MAX {
+            return Err(end.into());
         }
+        self.shared.problem(format!("{end}; going on with a new producer"));
         self.transactor = self.transactor.renewed()?;
         let started = Instant::now();
         let ready = self.transactor.init(|error| {
@@ -248,7 +252,7 @@ impl Transactions {
             .into());
         }
         self.consumer.rejoin();
-        Ok(Published::Aborted { reason: fenced().to_string(), membership_lost: true })
+        Ok(Published::Aborted { reason: end.to_string(), membership_lost: true })
     }
 }
 

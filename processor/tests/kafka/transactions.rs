@@ -1,4 +1,4 @@
-//! Transactions on a real Kafka: librdkafka's mock cluster answers to them and does nothing of them.
+//! Transactions on a real Kafka: librdkafka's mock cluster answers to them, as it is told to, and does nothing of them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,6 +9,8 @@ use processor::kafka::{
     ProducerSettings, QueueId, Start, StartAt, Transaction, TransactionEnd, TransactionError, Transactor,
     WorkerQueue,
 };
+
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::support::{Cluster, WAIT, eventually, unique};
 
@@ -86,6 +88,26 @@ fn what_a_producer_left_open_is_aborted_when_its_name_comes_back() {
     assert_eq!(member.committed(&world), Some(5));
 }
 
+#[test]
+fn a_producer_that_failed_for_good_is_followed_by_a_new_one_of_its_name() {
+    let world = World::on(Cluster::mock());
+    let member = Member::join(&world);
+    let Cluster::Mock(mock) = &world.cluster else { unreachable!("a mock was asked for") };
+    let broken = world.transactor("a");
+    // What a Kafka that was killed in the middle of a commit may answer to its repetition.
+    mock.request_errors(RDKafkaApiKey::EndTxn, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_TXN_STATE]);
+    let error = broken.execute(&world.epoch("a", 1), &member.generation(), WAIT).unwrap_err();
+    assert!(matches!(error, TransactionError::Failed { .. }), "{error:?}");
+    assert!(error.ends_the_producer_only());
+    let renewed = broken.renewed().unwrap();
+    drop(broken);
+    assert!(renewed.init(|_| true).unwrap());
+    let end = renewed.execute(&world.epoch("a", 1), &member.generation(), WAIT).unwrap();
+    assert!(matches!(end, TransactionEnd::Committed(_)), "{end:?}");
+    let hung = TransactionError::Hung { step: "committing a transaction", waited_s: 60 };
+    assert!(!hung.ends_the_producer_only());
+}
+
 struct World {
     cluster: Cluster,
     input: String,
@@ -95,7 +117,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let cluster = Cluster::real();
+        Self::on(Cluster::real())
+    }
+
+    fn on(cluster: Cluster) -> Self {
         let (input, output) = (unique("input"), unique("output"));
         cluster.create_topic(&input, 2);
         cluster.create_topic(&output, 1);
