@@ -57,6 +57,11 @@ impl CountMap {
         }
     }
 
+    /// Whether the key is present.
+    pub(crate) fn contains(&self, key: u32) -> bool {
+        self.len > 0 && self.slots[self.find(key)].key == key
+    }
+
     /// Number of keys.
     pub(crate) fn len(&self) -> usize {
         self.len

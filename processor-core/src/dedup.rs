@@ -12,6 +12,9 @@ pub(crate) use snapshot::FrozenDedup;
 /// generation behind, it is dropped whole; its tags go when a table of them is full and made anew from the ids. About
 /// 12 bytes an id.
 ///
+/// Where there are more ids than room, a generation has another one of the same time after it, and the first one is
+/// dropped before its time: of ids that come in the order of their events, the oldest quarter.
+///
 /// An id is told by its 64-bit fingerprint: an event is dropped wrongly with a chance of (live ids) / 2^64. At 6 million
 /// live ids and 10,000 events/s that is once in ten years. With windows beyond 17 minutes a bit of the fingerprint is
 /// given up for each doubling (seven at most), as a fingerprint shares a word with the second it was counted at.
@@ -27,28 +30,56 @@ pub(crate) struct Dedup {
     /// Kept for reuse, emptied.
     spare: Option<Generation>,
     packing: Packing,
+    /// Over all generations.
+    len: usize,
+    max: usize,
+    /// Of a generation.
+    generation_max: usize,
+    /// Ids dropped while a repeat of them could still come.
+    forgotten: u64,
 }
 
 /// Generations per span.
 const GENERATIONS: i64 = 2;
+/// The share of all ids that a generation holds at most, and so that is forgotten at once.
+const GENERATION_SHARE: usize = 4;
 
 impl Dedup {
-    /// `window` in microseconds.
-    pub(crate) fn new(window: i64) -> Self {
+    /// `window` in microseconds; `max`: ids kept at most.
+    pub(crate) fn new(window: i64, max: usize) -> Self {
         let window_s = window / 1_000_000;
         let span_s = (window_s / GENERATIONS).clamp(1, SPAN_MAX_S);
         let packing = Packing { second_bits: (span_s as u64 + 1).next_power_of_two().trailing_zeros() };
         let segments = std::iter::repeat_with(Segment::default).take(1 << SEGMENT_BITS).collect();
-        Self { window_s, span_s, segments, generations: VecDeque::new(), spare: None, packing }
+        Self {
+            window_s,
+            span_s,
+            segments,
+            generations: VecDeque::new(),
+            spare: None,
+            packing,
+            len: 0,
+            max,
+            generation_max: (max / GENERATION_SHARE).max(1),
+            forgotten: 0,
+        }
     }
 
     /// Whether `fingerprint` was counted within the window of `time` (microseconds, compared in whole seconds);
-    /// where it was not, it is now.
+    /// where it was not, it is now. No event earlier than `asked_from` will be asked about any more.
     #[inline]
-    pub(crate) fn is_repeat(&mut self, fingerprint: u64, time: i64) -> bool {
+    pub(crate) fn is_repeat(
+        &mut self,
+        fingerprint: u64,
+        time: i64,
+        asked_from: impl FnOnce() -> i64,
+    ) -> bool {
         let second = time.div_euclid(1_000_000);
         if self.segments[segment_of(fingerprint)].may_hold(fingerprint) && self.find(fingerprint, second) {
             return true;
+        }
+        if self.len >= self.max {
+            self.make_room(asked_from());
         }
         self.insert(fingerprint, second);
         false
@@ -65,14 +96,36 @@ impl Dedup {
         let floor_s = time.div_euclid(1_000_000) - self.window_s;
         let span_s = self.span_s;
         while self.generations.front().is_some_and(|of| of.start_s + span_s <= floor_s) {
-            let mut gone = self.generations.pop_front().expect("it has a front");
-            gone.clear();
-            self.spare = Some(gone);
+            self.drop_first();
         }
     }
 
+    /// Drops what nothing asks for any more, and where that is not enough, the first generation: so what is forgotten
+    /// early does not depend on when the rest is.
+    #[cold]
+    fn make_room(&mut self, asked_from: i64) {
+        self.expire_before(asked_from);
+        while self.len >= self.max {
+            self.forgotten += self.drop_first() as u64;
+        }
+    }
+
+    /// Returns how many ids are gone with it.
+    fn drop_first(&mut self) -> usize {
+        let Some(mut gone) = self.generations.pop_front() else { return 0 };
+        let ids = std::mem::take(&mut gone.len);
+        self.len -= ids;
+        gone.clear();
+        self.spare = Some(gone);
+        ids
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.generations.iter().map(|generation| generation.len).sum()
+        self.len
+    }
+
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -107,10 +160,17 @@ impl Dedup {
 
     #[inline]
     fn insert(&mut self, fingerprint: u64, second: i64) {
-        let packing = self.packing;
-        let generation = self.generation(second);
-        let packed = packing.pack(fingerprint, second - generation.start_s);
-        generation.push(segment_of(fingerprint), packed);
+        let at = self.generation(second);
+        let within = second - self.generations[at].start_s;
+        self.keep(at, fingerprint, within);
+    }
+
+    /// Keeps an id that was counted at this second within a generation.
+    #[inline]
+    fn keep(&mut self, generation: usize, fingerprint: u64, within: i64) {
+        let packed = self.packing.pack(fingerprint, within);
+        self.generations[generation].push(segment_of(fingerprint), packed);
+        self.len += 1;
         let segment = &mut self.segments[segment_of(fingerprint)];
         if segment.held < segment.room {
             segment.put(fingerprint);
@@ -129,27 +189,38 @@ impl Dedup {
         self.segments[at] = segment;
     }
 
-    /// The generation of this second, made if need be: nearly always the last.
+    /// The place of the generation of this second, made if need be: nearly always the last.
     #[inline]
-    fn generation(&mut self, second: i64) -> &mut Generation {
+    fn generation(&mut self, second: i64) -> usize {
         let last = self.generations.len().wrapping_sub(1);
-        let at = match self.generations.get(last) {
-            Some(of) if (0..self.span_s).contains(&(second - of.start_s)) => last,
+        match self.generations.get(last) {
+            Some(of) if (0..self.span_s).contains(&(second - of.start_s)) && of.len < self.generation_max => {
+                last
+            }
             _ => self.open(second),
-        };
-        &mut self.generations[at]
+        }
     }
 
     #[cold]
     fn open(&mut self, second: i64) -> usize {
         let start_s = second - second.rem_euclid(self.span_s);
-        let at = self.generations.partition_point(|of| of.start_s < start_s);
-        if self.generations.get(at).is_none_or(|of| of.start_s != start_s) {
-            let mut made = self.spare.take().unwrap_or_default();
-            made.ids.resize_with(1 << SEGMENT_BITS, Vec::new);
-            self.generations.insert(at, Generation { start_s, ..made });
+        let after = self.generations.partition_point(|of| of.start_s <= start_s);
+        let last = after.checked_sub(1).filter(|last| {
+            let of = &self.generations[*last];
+            of.start_s == start_s && of.len < self.generation_max
+        });
+        let at = last.unwrap_or(after);
+        if last.is_none() {
+            let made = self.make(start_s);
+            self.generations.insert(at, made);
         }
         at
+    }
+
+    fn make(&mut self, start_s: i64) -> Generation {
+        let mut made = self.spare.take().unwrap_or_default();
+        made.ids.resize_with(1 << SEGMENT_BITS, Vec::new);
+        Generation { start_s, ..made }
     }
 }
 
@@ -322,6 +393,11 @@ mod tests {
     use super::*;
 
     const S: i64 = 1_000_000;
+    const MANY: usize = usize::MAX;
+
+    fn always() -> i64 {
+        i64::MIN
+    }
 
     fn mixed(id: u64) -> u64 {
         id.wrapping_add(1)
@@ -332,21 +408,21 @@ mod tests {
 
     #[test]
     fn a_repeat_counts_within_the_window_only() {
-        let mut dedup = Dedup::new(600 * S);
+        let mut dedup = Dedup::new(600 * S, MANY);
         let start = 1_755_720_654 * S;
-        assert!(!dedup.is_repeat(mixed(9), start));
-        assert!(dedup.is_repeat(mixed(9), start + 600 * S));
-        assert!(dedup.is_repeat(mixed(9), start - 600 * S));
-        assert!(!dedup.is_repeat(mixed(9), start + 601 * S));
-        assert!(dedup.is_repeat(mixed(9), start + 601 * S));
+        assert!(!dedup.is_repeat(mixed(9), start, always));
+        assert!(dedup.is_repeat(mixed(9), start + 600 * S, always));
+        assert!(dedup.is_repeat(mixed(9), start - 600 * S, always));
+        assert!(!dedup.is_repeat(mixed(9), start + 601 * S, always));
+        assert!(dedup.is_repeat(mixed(9), start + 601 * S, always));
     }
 
     #[test]
     fn memory_is_bounded_by_the_ids_of_the_window() {
-        let mut dedup = Dedup::new(60 * S);
+        let mut dedup = Dedup::new(60 * S, MANY);
         for i in 0..2_000_000 {
             let time = 1_700_000_000 * S + i * S / 1_000; // a thousand ids a second
-            assert!(!dedup.is_repeat(mixed(i as u64), time), "{i}");
+            assert!(!dedup.is_repeat(mixed(i as u64), time, always), "{i}");
             if i % 1_000 == 0 {
                 dedup.expire_before(time - 5 * S);
             }
@@ -357,32 +433,60 @@ mod tests {
 
     #[test]
     fn a_gap_of_years_costs_nothing_and_repeats_are_still_found() {
-        let mut dedup = Dedup::new(600 * S);
+        let mut dedup = Dedup::new(600 * S, MANY);
         let start = 1_755_720_654 * S;
         let later = start + 3 * 365 * 86_400 * S;
-        assert!(!dedup.is_repeat(mixed(5), start));
-        assert!(!dedup.is_repeat(mixed(5), later));
-        assert!(dedup.is_repeat(mixed(5), later + S));
+        assert!(!dedup.is_repeat(mixed(5), start, always));
+        assert!(!dedup.is_repeat(mixed(5), later, always));
+        assert!(dedup.is_repeat(mixed(5), later + S, always));
         assert!(dedup.generations.len() <= 2);
         dedup.expire_before(later);
         assert_eq!(dedup.len(), 1);
     }
 
     #[test]
+    fn the_oldest_quarter_makes_room_and_what_is_out_of_reach_goes_before() {
+        let start = 1_755_720_600 * S;
+        let mut dedup = Dedup::new(600 * S, 400);
+        // All within a second: there is one span of time, and the oldest quarter still goes first.
+        assert!((0..401).all(|id| !dedup.is_repeat(mixed(id), start, always)));
+        assert_eq!((dedup.len(), dedup.forgotten()), (301, 100));
+        assert!((100..401).all(|id| dedup.is_repeat(mixed(id), start, always)), "the later ones are kept");
+        assert!((0..99).all(|id| !dedup.is_repeat(mixed(id), start, always)), "the first ones are forgotten");
+        // Nothing is forgotten early where enough is out of reach.
+        let later = start + 3_600 * S;
+        assert_eq!(dedup.len(), 400);
+        assert!(!dedup.is_repeat(mixed(1_000), later, || later));
+        assert_eq!((dedup.len(), dedup.forgotten()), (1, 100));
+    }
+
+    #[test]
+    fn memory_is_bounded_by_the_ids_there_is_room_for() {
+        let mut dedup = Dedup::new(600 * S, 50_000);
+        for i in 0..1_000_000 {
+            let time = 1_700_000_000 * S + i * S / 10_000 - i % 7 * S;
+            dedup.is_repeat(mixed(i as u64), time, || time - 90 * S);
+            assert!(dedup.len() <= 50_000 && dedup.generations.len() < 9, "{}", dedup.generations.len());
+        }
+        assert!(dedup.forgotten() > 900_000, "{}", dedup.forgotten());
+        assert!(dedup.bytes() < 2_000_000, "{} bytes", dedup.bytes());
+    }
+
+    #[test]
     fn ids_that_crowd_into_one_line_are_all_found_again() {
-        let mut dedup = Dedup::new(600 * S);
+        let mut dedup = Dedup::new(600 * S, MANY);
         let start = 1_755_720_600 * S;
         // They differ in bits that choose neither the segment nor the line, and the first is all zeros.
         let ids = || (0..200_u64).map(|id| id & 1 | (id >> 1) << 42);
-        assert!(ids().all(|id| !dedup.is_repeat(id, start)));
-        assert!(ids().all(|id| dedup.is_repeat(id, start + 200 * S)));
-        assert!(!dedup.is_repeat(1 << 9, start));
+        assert!(ids().all(|id| !dedup.is_repeat(id, start, always)));
+        assert!(ids().all(|id| dedup.is_repeat(id, start + 200 * S, always)));
+        assert!(!dedup.is_repeat(1 << 9, start, always));
     }
 
     proptest! {
         #[test]
         fn answers_equal_a_plain_map(ids in prop::collection::vec((1u64..300, 0i64..4_000), 1..3_000)) {
-            let mut dedup = Dedup::new(60 * S);
+            let mut dedup = Dedup::new(60 * S, MANY);
             let mut plain: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
             let mut newest = 0;
             for (id, step) in ids {
@@ -394,7 +498,7 @@ mod tests {
                 if !expected {
                     counted.push(second);
                 }
-                prop_assert_eq!(dedup.is_repeat(mixed(id), second * S), expected);
+                prop_assert_eq!(dedup.is_repeat(mixed(id), second * S, always), expected);
             }
         }
     }

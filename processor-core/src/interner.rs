@@ -22,6 +22,9 @@ pub(crate) struct Interner<V> {
     last_seen_s: Vec<u32>,
     free: Vec<u32>,
     max: usize,
+    /// Bytes of the texts, the reserved one's left out, and how many there may be.
+    text_bytes: usize,
+    text_bytes_max: usize,
     cursor: usize,
     /// Counts the texts forgotten: a slot found by `find` is good until it changes.
     forgotten: u64,
@@ -78,12 +81,15 @@ pub(crate) struct Hint {
     forgotten: u64,
 }
 
+/// Longer texts find no room: a window's partial names a thousand, and is one record.
+const TEXT_BYTES_MAX: usize = 2_048;
+
 /// The reserved slot of an interner made by [`Interner::with_other`].
 pub(crate) const OTHER_SLOT: u32 = 0;
 
 impl<V: Default + Clone> Interner<V> {
-    /// At most `max` texts at a time.
-    pub(crate) fn new(max: usize) -> Self {
+    /// At most `max` texts at a time, of `text_bytes_max` bytes in all.
+    pub(crate) fn new(max: usize, text_bytes_max: usize) -> Self {
         Self {
             table: HashTable::new(),
             slots: Chunks::default(),
@@ -91,15 +97,18 @@ impl<V: Default + Clone> Interner<V> {
             last_seen_s: Vec::new(),
             free: Vec::new(),
             max,
+            text_bytes: 0,
+            text_bytes_max,
             cursor: 0,
             forgotten: 0,
         }
     }
 
-    /// At most `max` texts, and [`OTHER_SLOT`] for the rest.
-    pub(crate) fn with_other(max: usize, other: &str) -> Self {
-        let mut interner = Self::new(max);
+    /// The same, and [`OTHER_SLOT`] for the rest.
+    pub(crate) fn with_other(max: usize, text_bytes_max: usize, other: &str) -> Self {
+        let mut interner = Self::new(max + 1, text_bytes_max);
         interner.push(&Key::new(other.as_bytes()), i64::MAX, SlotState::Reserved);
+        interner.text_bytes = 0;
         interner
     }
 
@@ -148,7 +157,9 @@ impl<V: Default + Clone> Interner<V> {
 
     #[cold]
     fn insert(&mut self, key: &Key<'_>, time: i64) -> Option<u32> {
-        if self.table.len() >= self.max {
+        let len = key.text.len();
+        if self.table.len() >= self.max || len > TEXT_BYTES_MAX || self.text_bytes + len > self.text_bytes_max
+        {
             return None;
         }
         Some(self.push(key, time, SlotState::Used))
@@ -156,6 +167,7 @@ impl<V: Default + Clone> Interner<V> {
 
     fn push(&mut self, key: &Key<'_>, time: i64, state: SlotState) -> u32 {
         let made = Slot { identity: key.identity, text: key.text().into(), state };
+        self.text_bytes += made.text.len();
         let slot = match self.free.pop() {
             Some(slot) => {
                 *self.slots.get_mut(slot as usize) = made;
@@ -206,23 +218,35 @@ impl<V: Default + Clone> Interner<V> {
         self.table.len()
     }
 
-    /// Looks at the next `slots` slots, lets `visit` trim each value, and frees those last used before `horizon`.
-    pub(crate) fn sweep(&mut self, slots: usize, horizon: i64, mut visit: impl FnMut(&mut V)) {
-        let horizon_s = seconds(horizon);
+    /// Visits the values of the next `slots` slots in use, of which those are changed that `is_due`.
+    pub(crate) fn trim(&mut self, slots: usize, is_due: impl Fn(&V) -> bool, mut visit: impl FnMut(&mut V)) {
         for _ in 0..slots.min(self.slots.len()) {
             if self.cursor >= self.slots.len() {
                 self.cursor = 0;
             }
             let at = self.cursor;
             self.cursor += 1;
-            let &Slot { identity, state, .. } = self.slots.get(at);
-            if state != SlotState::Used {
-                continue;
+            // Looked at first: changing it may copy what a frozen copy shares.
+            if is_due(self.values.get(at)) {
+                visit(self.values.get_mut(at));
             }
-            visit(self.values.get_mut(at));
+        }
+    }
+
+    /// Frees the slots last used before `horizon`; `visit` is given each value before it goes. All at once, so that
+    /// how many there are is a function of when this is called.
+    pub(crate) fn sweep(&mut self, horizon: i64, mut visit: impl FnMut(&V)) {
+        let horizon_s = seconds(horizon);
+        for at in 0..self.slots.len() {
             if self.last_seen_s[at] < horizon_s {
-                let found = self.table.find_entry(identity, |entry| entry.slot as usize == at);
+                let Slot { identity, state, text } = self.slots.get(at);
+                if *state != SlotState::Used {
+                    continue;
+                }
+                let found = self.table.find_entry(*identity, |entry| entry.slot as usize == at);
                 found.expect("every used slot is in the table").remove();
+                self.text_bytes -= text.len();
+                visit(self.values.get(at));
                 *self.slots.get_mut(at) = Slot::default();
                 *self.values.get_mut(at) = V::default();
                 self.free.push(at as u32);
@@ -233,8 +257,8 @@ impl<V: Default + Clone> Interner<V> {
 
     /// Estimated bytes held, without what the values own.
     pub(crate) fn bytes(&self) -> usize {
-        // A text of 24 bytes on average, 17 bytes of table at a load of 7/8.
-        let texts = self.table.len() * 24 + self.last_seen_s.capacity() * 4;
+        // What the allocator adds to a text: 8 bytes on average. 17 bytes of table at a load of 7/8.
+        let texts = self.text_bytes + self.table.len() * 8 + self.last_seen_s.capacity() * 4;
         self.slots.bytes() + self.values.bytes() + texts + self.table.capacity() * 20
     }
 }
@@ -255,7 +279,7 @@ mod tests {
 
     #[test]
     fn texts_keep_their_slot_and_later_ones_find_no_room() {
-        let mut interner: Interner<()> = Interner::with_other(3, "__other__");
+        let mut interner: Interner<()> = Interner::with_other(2, 99, "__other__");
         let a = interner.intern(&key("a"), 1);
         assert_eq!(interner.intern(&key("a"), 2_000_000), a);
         assert!(interner.intern(&key("b"), 2).is_some());
@@ -265,21 +289,35 @@ mod tests {
 
     #[test]
     fn a_forgotten_text_frees_its_slot_and_the_reserved_one_stays() {
-        let mut interner: Interner<u32> = Interner::with_other(2, "__other__");
+        let mut interner: Interner<u32> = Interner::with_other(1, 99, "__other__");
         let a = interner.intern(&key("a"), 10_000_000).expect("there is room");
         *interner.value_mut(a) = 7;
-        interner.sweep(10, 11_000_000, |_| ());
+        interner.sweep(11_000_000, |_| ());
         let b = interner.intern(&key("b"), 20_000_000).expect("a's slot is free");
         assert_eq!((b, *interner.value(b), interner.text(OTHER_SLOT)), (a, 0, "__other__"));
     }
 
     #[test]
+    fn texts_have_room_by_their_bytes_and_give_it_back() {
+        let mut interner: Interner<()> = Interner::with_other(9, 5, "__other__");
+        assert!(interner.intern(&key("abcd"), 10_000_000).is_some());
+        assert_eq!(interner.intern(&key("ef"), 10_000_000), None);
+        assert!(interner.intern(&key("g"), 20_000_000).is_some());
+        interner.sweep(11_000_000, |()| ());
+        assert!(interner.intern(&key("hijk"), 20_000_000).is_some());
+        let long = "x".repeat(TEXT_BYTES_MAX + 1);
+        let mut interner: Interner<()> = Interner::new(9, usize::MAX);
+        assert_eq!(interner.intern(&key(&long), 1), None, "too long for a partial that names a thousand");
+        assert!(interner.intern(&key(&long[1..]), 1).is_some());
+    }
+
+    #[test]
     fn a_slot_found_ahead_is_not_used_once_any_text_was_forgotten() {
-        let mut interner: Interner<()> = Interner::new(9);
+        let mut interner: Interner<()> = Interner::new(9, 99);
         interner.intern(&key("a"), 10_000_000);
         let hint = interner.find(&key("a"));
         assert_eq!(interner.intern_found(&key("a"), hint, 10_000_000), Some(0));
-        interner.sweep(10, 11_000_000, |()| ());
+        interner.sweep(11_000_000, |()| ());
         interner.intern(&key("b"), 20_000_000);
         let a = interner.intern_found(&key("a"), hint, 20_000_000).expect("there is room");
         assert_eq!((interner.text(0), interner.text(a)), ("b", "a"));

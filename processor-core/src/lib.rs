@@ -38,7 +38,7 @@ pub use clock::ReplayPoint;
 pub use epochs::{Delivery, EpochId, EpochPayload, EpochStage, MergeEpochs, TaskEpochs, TaskStep};
 pub use jumps::Jump;
 pub use merge::{Merge, MergeOutputs, MergeReport, MergeTask, OpenWindow};
-pub use options::{InputOptions, Options, OptionsError, Rekeyed};
+pub use options::{InputOptions, Limits, Options, OptionsError, Rekeyed};
 #[cfg(feature = "planted-bugs")]
 pub use planted::{PlantedBug, plant};
 pub use point::{FieldValue, Point, Resolution};
@@ -46,7 +46,7 @@ pub use rekey::{ByUserRecord, Relay, RelayError, RelayOutputs, RelayProgress};
 pub use sketch::Sketch;
 pub use snapshot::{SnapshotError, TaskSnapshot, snapshot_offsets};
 pub use task::{
-    DeadLetter, InputReport, LateRecord, PartialRecord, Record, Task, TaskIdentity, TaskOutputs, TaskReport,
-    TaskTotals,
+    Beyond, DeadLetter, InputReport, LateRecord, PartialRecord, Record, Task, TaskIdentity, TaskOutputs,
+    TaskReport, TaskTotals,
 };
 pub use wire::{Freshness, WireError};

@@ -40,10 +40,51 @@ pub struct Options {
     pub campaigns_max: usize,
     /// Clicks kept per user for attribution; the oldest goes first.
     pub clicks_per_user_max: usize,
+    /// What a task keeps at most of everything else.
+    pub limits: Limits,
     /// The inputs that are keyed by user, in configuration order (which breaks ties of event time).
     pub inputs: Vec<InputOptions>,
     /// The inputs that are not; they are a task's last input.
     pub rekeyed: Option<Rekeyed>,
+}
+
+/// What one task keeps at most of what grows with its users and traffic, so that its memory is bounded whatever comes.
+///
+/// Counts and not bytes, and of a task and not of a process: what is beyond a limit is then a function of the log. Texts
+/// count in bytes, too: beyond [`Limits::TEXT_BYTES`] each on average there is no room for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Users told apart; later ones are `__other__`, whose clicks are not kept.
+    pub users: usize,
+    /// Products told apart; clicks on later ones are not kept.
+    pub products: usize,
+    /// Event ids kept, over all inputs; the oldest are forgotten first, at most a quarter at once.
+    pub event_ids: usize,
+    /// Checkout ids kept; likewise.
+    pub checkout_ids: usize,
+    /// Clicks kept over all users; the oldest are dropped first, an eighth at once.
+    pub clicks: usize,
+    /// Clicks and checkouts that wait for the watermark; beyond it the earliest second is decided before its time.
+    pub waiting_facts: usize,
+}
+
+impl Limits {
+    /// Bytes that the name of a user or product may have on average; a URL twice as many.
+    pub const TEXT_BYTES: usize = 64;
+}
+
+/// What is enough for a million users of one task; the shell derives less from its memory budget.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            users: 4_000_000,
+            products: 1_000_000,
+            event_ids: 64_000_000,
+            checkout_ids: 8_000_000,
+            clicks: 16_000_000,
+            waiting_facts: 4_000_000,
+        }
+    }
 }
 
 /// Inputs that are not keyed by user, or not co-partitioned, and the topic that they go through.
@@ -96,6 +137,7 @@ impl Default for Options {
             urls_max: 50_000,
             campaigns_max: 100,
             clicks_per_user_max: 10_000,
+            limits: Limits::default(),
             inputs: vec![InputOptions {
                 topic: "clickstream_events".to_owned(),
                 default_type: EventType::PageView,
@@ -128,6 +170,9 @@ pub enum OptionsError {
     /// A span is negative, or longer than state can be kept for.
     #[error("{0} must lie between 0 and 24 h")]
     Span(&'static str),
+    /// A limit of nothing keeps nothing.
+    #[error("the limit of {0} must be at least 1")]
+    Limit(&'static str),
     /// There is nothing to read.
     #[error("there is no input")]
     NoInput,
@@ -162,6 +207,18 @@ impl Options {
         ];
         if let Some((name, _)) = spans.iter().find(|(_, span)| !(0..=24 * HOUR).contains(span)) {
             return Err(OptionsError::Span(name));
+        }
+        let Limits { users, products, event_ids, checkout_ids, clicks, waiting_facts } = self.limits;
+        let limits = [
+            ("users", users),
+            ("products", products),
+            ("event_ids", event_ids),
+            ("checkout_ids", checkout_ids),
+            ("clicks", clicks),
+            ("waiting_facts", waiting_facts),
+        ];
+        if let Some((name, _)) = limits.iter().find(|(_, limit)| *limit == 0) {
+            return Err(OptionsError::Limit(name));
         }
         if self.configured().next().is_none() {
             return Err(OptionsError::NoInput);
@@ -210,9 +267,15 @@ impl Options {
         }
     }
 
-    /// How long after its last event anything keyed may still be needed: an hour window, its lateness, a lookback.
+    /// How long after its last request a URL or series may still be needed: an hour window, its lateness, and the hour
+    /// after that in which zeros are written.
     pub(crate) fn retention(&self) -> i64 {
         HOUR + self.lookback()
+    }
+
+    /// How many of the event ids one input keeps.
+    pub(crate) fn event_ids_of_an_input(&self) -> usize {
+        self.limits.event_ids / self.configured().count().max(1)
     }
 
     /// How much event time a restart may have to read again: an open hour, or what keyed state looks back.

@@ -60,21 +60,19 @@ impl ReorderBuffer {
         }
     }
 
+    /// The earliest second of an event that is held.
+    pub(crate) fn first_second(&self) -> Option<i64> {
+        let open = (!self.open.1.is_empty()).then_some(self.open.0);
+        let first = self.buckets.first_key_value().map(|(at, _)| *at);
+        first.into_iter().chain(open).min()
+    }
+
     /// Releases every whole second before `watermark`, in order.
     pub(crate) fn release(&mut self, watermark: i64, mut to: impl FnMut(KeyedEvent)) {
         let until = watermark.div_euclid(SECOND);
         loop {
-            let open = (!self.open.1.is_empty()).then_some(self.open.0);
-            let first = self.buckets.first_key_value().map(|(at, _)| *at);
-            let next = match (first, open) {
-                (Some(first), Some(open)) => first.min(open),
-                (Some(at), None) | (None, Some(at)) => at,
-                (None, None) => return,
-            };
-            if next >= until {
-                return;
-            }
-            let mut events = if open == Some(next) {
+            let Some(next) = self.first_second().filter(|next| *next < until) else { return };
+            let mut events = if self.open.0 == next && !self.open.1.is_empty() {
                 std::mem::take(&mut self.open.1)
             } else {
                 self.buckets.remove(&next).expect("the first key is in the tree")

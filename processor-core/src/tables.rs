@@ -5,11 +5,13 @@ mod snapshot;
 use hashbrown::HashMap;
 
 use crate::ahead::Request;
-use crate::analytics::first_click::{CLICK_BYTES, Clicks};
+use crate::analytics::first_click::{CLICK_BYTES, Click, ClickCounts, Clicks};
+use crate::clock::NOT_BEGUN;
 use crate::hash::FastHash;
 use crate::interner::{Hint, Interner, Key, OTHER_SLOT};
-use crate::options::{HOUR, Options};
+use crate::options::{HOUR, Limits, MINUTE, Options};
 use crate::route::{self, OTHER};
+use crate::task::Beyond;
 
 pub(crate) use snapshot::{AllRanks, AllSlots, FrozenTables};
 
@@ -22,13 +24,17 @@ pub(crate) struct Tables {
     pub(crate) campaigns: Interner<()>,
     pub(crate) products: Interner<()>,
     pub(crate) series: SeriesTable,
-    /// Texts that went to `__other__`, in events.
-    pub(crate) overflowed: u64,
     /// Clicks kept over all users.
-    pub(crate) clicks: usize,
+    pub(crate) clicks: ClickCounts,
+    /// What found no room, in events.
+    pub(crate) beyond: Beyond,
     template: bool,
     scratch: String,
     retention: i64,
+    /// The same for users and products: as long as an open window or a kept click names them.
+    keyed_retention: i64,
+    /// When users and products were last swept.
+    swept_at: i64,
 }
 
 /// What a URL belongs to.
@@ -39,43 +45,58 @@ pub(crate) struct UrlRoute {
     series: u32,
 }
 
-/// Users and products are bounded by the retention span; this only keeps slots below `u32::MAX`.
+/// Series for each route that is kept apart: a site answers a route in a handful of ways, and a partial has them all.
+const SERIES_PER_ROUTE: usize = 20;
+/// What the names of routes and campaigns may have, each and in all: a partial repeats them, and is one record.
+const SERIES_TEXT_BYTES: usize = 1_024;
+const SERIES_TEXT_BYTES_MAX: usize = 1 << 20;
+/// How often users and products that are needed no more make room.
+const SWEEP_EVERY: i64 = 10 * MINUTE;
+/// So that slots stay below `u32::MAX`.
 const KEYED_MAX: usize = 1 << 30;
 
 impl Tables {
     pub(crate) fn new(options: &Options) -> Self {
+        let Limits { users, products, .. } = options.limits;
+        let texts = |names: usize| names.saturating_mul(Limits::TEXT_BYTES);
+        let few = |names: usize| (names * SERIES_TEXT_BYTES).min(SERIES_TEXT_BYTES_MAX);
+        let Options { urls_max, routes_max, campaigns_max, .. } = *options;
         Self {
-            users: Interner::new(KEYED_MAX),
-            // One more for the reserved slot.
-            urls: Interner::with_other(options.urls_max + 1, OTHER),
-            routes: Interner::with_other(options.routes_max + 1, OTHER),
-            campaigns: Interner::with_other(options.campaigns_max + 1, OTHER),
-            products: Interner::new(KEYED_MAX),
-            series: SeriesTable::default(),
-            overflowed: 0,
-            clicks: 0,
+            users: Interner::with_other(users.min(KEYED_MAX), texts(users), OTHER),
+            urls: Interner::with_other(urls_max, 2 * texts(urls_max), OTHER),
+            routes: Interner::with_other(routes_max, few(routes_max), OTHER),
+            campaigns: Interner::with_other(campaigns_max, few(campaigns_max), OTHER),
+            products: Interner::with_other(products.min(KEYED_MAX), texts(products), OTHER),
+            series: SeriesTable { max: routes_max * SERIES_PER_ROUTE, ..SeriesTable::default() },
+            clicks: ClickCounts::new(options.limits.clicks),
+            beyond: Beyond::default(),
             template: options.template_routes,
             scratch: String::new(),
             retention: options.retention(),
+            keyed_retention: options.lookback(),
+            swept_at: NOT_BEGUN,
         }
     }
 
-    /// The user's slot.
+    /// The user's slot, or that of `__other__`.
     #[inline]
     pub(crate) fn user(&mut self, user_id: &Key<'_>, hint: Option<Hint>, time: i64) -> u32 {
-        self.users.intern_found(user_id, hint, time).expect("users are bounded by retention, far below 2^30")
+        self.users.intern_found(user_id, hint, time).unwrap_or_else(|| {
+            self.beyond.users += 1;
+            OTHER_SLOT
+        })
     }
 
-    /// The product's slot.
+    /// The product's slot, or that of `__other__`.
     #[inline]
     pub(crate) fn product(&mut self, product_id: &Key<'_>, time: i64) -> u32 {
-        self.products.intern(product_id, time).expect("products are bounded by retention, far below 2^30")
+        self.products.intern(product_id, time).unwrap_or(OTHER_SLOT)
     }
 
     /// The campaign's slot, or that of `__other__`.
     pub(crate) fn campaign(&mut self, campaign_id: &Key<'_>, time: i64) -> u32 {
         self.campaigns.intern(campaign_id, time).unwrap_or_else(|| {
-            self.overflowed += 1;
+            self.beyond.campaigns += 1;
             OTHER_SLOT
         })
     }
@@ -89,7 +110,10 @@ impl Tables {
         if self.series.is_still(known, route, method, status, time) {
             return (url, known, route);
         }
-        let series = self.series.slot(route, method, status, time);
+        let Some(series) = self.series.slot(route, method, status, time) else {
+            self.beyond.series += 1;
+            return (url, self.series.of_other(method, status, time), route);
+        };
         self.urls.value_mut(url).series = series;
         (url, series, route)
     }
@@ -98,7 +122,7 @@ impl Tables {
     fn url_and_route(&mut self, path: &Key<'_>, hint: Option<Hint>, time: i64) -> (u32, u32) {
         let known = self.urls.len();
         let Some(url) = self.urls.intern_found(path, hint, time) else {
-            self.overflowed += 1;
+            self.beyond.urls += 1;
             return (OTHER_SLOT, self.route(path.text(), time));
         };
         if self.urls.len() != known {
@@ -122,27 +146,50 @@ impl Tables {
         let slot = self.routes.intern(&Key::new(text.as_bytes()), time);
         self.scratch = text;
         slot.unwrap_or_else(|| {
-            self.overflowed += 1;
+            self.beyond.routes += 1;
             OTHER_SLOT
         })
     }
 
     /// Forgets what was last used a retention span before `watermark`; called as the watermark moves.
     ///
-    /// Users and products are swept a sixtieth at a time; the small tables at once, URLs before the routes they name.
+    /// Clicks are dropped a sixtieth of the users at a time. Names go all at once, as what has no room depends on how many
+    /// there are: users and products every ten minutes, the small tables each time, URLs before the routes they name.
     pub(crate) fn forget(&mut self, watermark: i64, lookback: i64) {
         let horizon = watermark.saturating_sub(self.retention);
         let clicks_before = watermark.saturating_sub(lookback);
-        let part = |len: usize| len / 60 + 64;
-        let clicks = &mut self.clicks;
-        self.users.sweep(part(self.users.len()), horizon, |kept| *clicks -= kept.drop_before(clicks_before));
-        self.products.sweep(part(self.products.len()), horizon, |()| ());
-        self.urls.sweep(usize::MAX, horizon, |_| ());
+        let part = self.users.len() / 60 + 64;
+        self.users.trim(part, |kept| kept.any_before(clicks_before), |kept| kept.drop_before(clicks_before));
+        if watermark.div_euclid(SWEEP_EVERY) > self.swept_at.div_euclid(SWEEP_EVERY) {
+            self.swept_at = watermark;
+            let keyed_horizon = watermark.saturating_sub(self.keyed_retention);
+            self.users.sweep(keyed_horizon, |_| ());
+            self.products.sweep(keyed_horizon, |()| ());
+        }
+        self.urls.sweep(horizon, |_| ());
         // Finding a URL does not mark its route, so routes in use are those of the URLs that are left.
         self.mark_routes(watermark);
         self.series.forget(horizon);
-        self.routes.sweep(usize::MAX, horizon, |()| ());
-        self.campaigns.sweep(usize::MAX, horizon, |()| ());
+        self.routes.sweep(horizon, |()| ());
+        self.campaigns.sweep(horizon, |()| ());
+    }
+
+    /// Keeps a click of the user, whose oldest gives way where it has `max_of_user`, and the oldest of all users where
+    /// there are too many over all. Clicks before `from` are out of reach. Returns whether the user had too many.
+    pub(crate) fn keep_click(&mut self, user: u32, click: Click, max_of_user: usize, from: i64) -> bool {
+        if self.clicks.is_full() {
+            self.clicks.expire_before(from);
+            if let Some(floor) = self.clicks.make_room() {
+                let before = |kept: &Clicks| kept.any_before(floor);
+                self.users.trim(usize::MAX, before, |kept| kept.drop_before(floor));
+            }
+        }
+        self.clicks.add(click.time);
+        let gone = self.users.value_mut(user).push(click, max_of_user);
+        if let Some(time) = gone {
+            self.clicks.remove(time);
+        }
+        gone.is_some()
     }
 
     fn mark_routes(&mut self, watermark: i64) {
@@ -156,7 +203,7 @@ impl Tables {
     pub(crate) fn bytes(&self) -> usize {
         let names = self.users.bytes() + self.urls.bytes() + self.routes.bytes() + self.products.bytes();
         // Queues are filled to three quarters on average.
-        names + self.clicks * CLICK_BYTES * 4 / 3
+        names + self.clicks.len() * CLICK_BYTES * 4 / 3
     }
 }
 
@@ -166,6 +213,9 @@ pub(crate) struct SeriesTable {
     by_key: HashMap<u64, u32, FastHash>,
     entries: Vec<SeriesEntry>,
     free: Vec<u32>,
+    /// How many are of routes that are told apart, and may be.
+    of_routes: usize,
+    max: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -179,19 +229,28 @@ pub(crate) struct SeriesEntry {
 }
 
 impl SeriesTable {
-    /// The series' number, made if need be.
-    ///
-    /// Bounded by routes × 10 methods × 500 statuses; in practice by what a site answers.
+    /// The series' number, made if need be; `None` where there is no room.
     #[inline]
-    pub(crate) fn slot(&mut self, route: u32, method: u8, status: u16, time: i64) -> u32 {
+    pub(crate) fn slot(&mut self, route: u32, method: u8, status: u16, time: i64) -> Option<u32> {
         let key = u64::from(route) << 32 | u64::from(method) << 16 | u64::from(status);
         if let Some(&slot) = self.by_key.get(&key) {
             let entry = &mut self.entries[slot as usize];
             entry.last_seen = entry.last_seen.max(time);
             entry.first_seen = entry.first_seen.min(time);
-            return slot;
+            return Some(slot);
         }
-        self.insert(key, SeriesEntry { route, method, status, first_seen: time, last_seen: time, live: true })
+        // What the other route answers always has room, so that every status stays exact: 10 methods × 500 statuses.
+        if route != OTHER_SLOT && self.of_routes >= self.max {
+            return None;
+        }
+        self.of_routes += usize::from(route != OTHER_SLOT);
+        let entry = SeriesEntry { route, method, status, first_seen: time, last_seen: time, live: true };
+        Some(self.insert(key, entry))
+    }
+
+    /// The same of the route `__other__`.
+    fn of_other(&mut self, method: u8, status: u16, time: i64) -> u32 {
+        self.slot(OTHER_SLOT, method, status, time).expect("series of the other route have room")
     }
 
     /// Whether this is the number of the series, which then is used.
@@ -240,6 +299,7 @@ impl SeriesTable {
         for (at, entry) in self.entries.iter_mut().enumerate() {
             if entry.live && entry.last_seen < horizon {
                 entry.live = false;
+                self.of_routes -= usize::from(entry.route != OTHER_SLOT);
                 self.by_key.remove(
                     &(u64::from(entry.route) << 32 | u64::from(entry.method) << 16 | u64::from(entry.status)),
                 );

@@ -23,8 +23,8 @@ use crate::wire::{Body, Freshness, Message, Position, Progress, merge_partition}
 
 use by_user::ByUser;
 pub use interface::{
-    DeadLetter, InputReport, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs, TaskReport,
-    TaskTotals,
+    Beyond, DeadLetter, InputReport, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs,
+    TaskReport, TaskTotals,
 };
 pub(crate) use snapshot::FrozenTask;
 use state::{Counted, State};
@@ -367,7 +367,13 @@ impl Task {
     /// Totals since the start.
     #[must_use]
     pub fn totals(&self) -> TaskTotals {
-        self.totals
+        let State { tables, checkouts, .. } = &self.state;
+        let event_ids = self.inputs.iter().map(Input::ids_forgotten).sum();
+        let (checkout_ids, clicks) = (checkouts.forgotten(), tables.clicks.dropped());
+        // What is decided beside the tables is counted in the totals already.
+        let Beyond { products, early_facts, .. } = self.totals.beyond;
+        let beyond = Beyond { event_ids, checkout_ids, clicks, products, early_facts, ..tables.beyond };
+        TaskTotals { beyond, ..self.totals }
     }
 
     /// The next offset of an input.
@@ -388,12 +394,11 @@ impl Task {
             open_windows: windows.len(),
             users: tables.users.len(),
             routes: tables.routes.len(),
-            clicks: tables.clicks,
+            clicks: tables.clicks.len(),
             dedup_ids: self.inputs.iter().map(|input| input.dedup_size().0).sum(),
             reordering: reorder.len(),
             jumps: self.inputs.iter().map(|input| input.clock.jumps.len()).sum(),
             jumps_forgotten: self.inputs.iter().map(|input| input.clock.jumps.forgotten()).sum(),
-            overflowed: tables.overflowed,
             state_bytes: windows.bytes()
                 + tables.bytes()
                 + self.inputs.iter().map(|input| input.dedup_size().1).sum::<usize>()
@@ -430,7 +435,7 @@ impl Task {
         input.replay_until = i64::MIN;
         input.clock.end_replay(input.committed_watermark);
         if is_planted(PlantedBug::DedupLost) {
-            input.dedup = Dedup::new(self.options.dedup_window);
+            input.dedup = Dedup::new(self.options.dedup_window, self.options.event_ids_of_an_input());
         }
         if self.is_replaying() || !was_replaying {
             return;
@@ -547,6 +552,10 @@ impl Input {
         }
     }
 
+    fn ids_forgotten(&self) -> u64 {
+        self.by_user.as_ref().map_or_else(|| self.dedup.forgotten(), |by_user| by_user.ids_forgotten())
+    }
+
     fn new(
         options: &InputOptions,
         start: &Checkpoint,
@@ -568,7 +577,7 @@ impl Input {
             replay_until: if replay { start.next_offset } else { i64::MIN },
             attention_at: i64::MIN,
             committed_watermark: start.watermark,
-            dedup: Dedup::new(all.dedup_window),
+            dedup: Dedup::new(all.dedup_window, all.event_ids_of_an_input()),
             by_user: None,
         })
     }

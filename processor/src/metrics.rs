@@ -2,7 +2,7 @@
 //!
 //! Values are read from the [`StatusBoard`] when scraped, so counting costs the hot path nothing. Names are
 //! `<component>_<noun>_<unit>`; counters end in `_total`; the only labels are a partition, a
-//! reason, an outcome and a purpose.
+//! reason, an outcome, a purpose and a limit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -96,6 +96,13 @@ impl Scrape<'_> {
         }
         let help = "Routes, URLs and campaigns beyond their cap, counted as __other__";
         self.counter("processor_series_overflowed", help, status.overflowed)?;
+        let help = "Events counted with less than they had, as a limit was reached, by the limit";
+        let mut metric =
+            self.0.encode_descriptor("processor_beyond_limit", help, None, MetricType::Counter)?;
+        for (limit, events) in &status.beyond_limits {
+            let labels = [("limit", limit.as_str())];
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(events, None)?;
+        }
         self.gauge("processor_routes_known", "Routes with a series of their own", status.routes as f64)
     }
 

@@ -8,6 +8,7 @@
 mod assign;
 mod incidents;
 mod ledger;
+mod limits;
 mod process;
 mod publisher;
 mod report;

@@ -304,6 +304,8 @@ pub struct PipelineStatus {
     pub routes: u64,
     /// Routes, URLs or campaigns that went to `__other__` since start.
     pub overflowed: u64,
+    /// Events counted with less than they had, as a limit was reached, by the limit.
+    pub beyond_limits: BTreeMap<String, u64>,
     /// The sink.
     pub sink: SinkStatus,
     /// What memory is used for.

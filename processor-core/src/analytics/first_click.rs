@@ -1,6 +1,7 @@
 //! First click per checkout: a checkout at T of user u and product p credits the earliest click of u on p in
 //! `[T − lookback, T]`.
 
+mod counts;
 mod snapshot;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,6 +14,8 @@ use crate::schema;
 use crate::sketch::Sketch;
 use crate::tables::Tables;
 
+pub(crate) use counts::ClickCounts;
+
 /// The model's tag in the measurement `attribution`.
 pub(crate) const MODEL: &str = "first_click";
 /// The campaign's tag where the credited click came by none.
@@ -23,10 +26,10 @@ pub(crate) const CLICK_BYTES: usize = size_of::<Click>();
 
 /// A click as kept for attribution: 16 bytes.
 #[derive(Debug, Clone, Copy)]
-struct Click {
-    time: i64,
-    product: u32,
-    campaign: Campaign,
+pub(crate) struct Click {
+    pub(crate) time: i64,
+    pub(crate) product: u32,
+    pub(crate) campaign: Campaign,
 }
 
 /// A campaign's slot, or none.
@@ -46,26 +49,34 @@ impl Campaign {
 pub(crate) struct Clicks(VecDeque<Click>);
 
 impl Clicks {
-    /// Forgets clicks before `time`; returns how many.
-    pub(crate) fn drop_before(&mut self, time: i64) -> usize {
-        let before = self.0.len();
+    /// Whether any is before `time`.
+    pub(crate) fn any_before(&self, time: i64) -> bool {
+        self.0.front().is_some_and(|click| click.time < time)
+    }
+
+    /// Forgets clicks before `time`.
+    pub(crate) fn drop_before(&mut self, time: i64) {
         while self.0.front().is_some_and(|click| click.time < time) {
             self.0.pop_front();
         }
         if self.0.is_empty() && self.0.capacity() > 0 {
             self.0 = VecDeque::new();
         }
-        before - self.0.len()
     }
 
-    /// Keeps a click, dropping the oldest where there are `max` already; returns whether one was dropped.
-    pub(crate) fn push(&mut self, time: i64, product: u32, campaign: Campaign, max: usize) -> bool {
+    /// Keeps a click, dropping the oldest where there are `max` already; returns the time of the one dropped.
+    pub(crate) fn push(&mut self, click: Click, max: usize) -> Option<i64> {
         let full = self.0.len() >= max;
-        if full {
-            self.0.pop_front();
+        let gone = if full { self.0.pop_front().map(|click| click.time) } else { None };
+        let last = self.0.back().map_or(click.time, |last| last.time);
+        if last <= click.time {
+            self.0.push_back(click);
+        } else {
+            // Decided after a later one, which was decided early.
+            let at = self.0.partition_point(|kept| kept.time <= click.time);
+            self.0.insert(at, click);
         }
-        self.0.push_back(Click { time, product, campaign });
-        full
+        gone
     }
 
     /// The earliest click on `product` not before `from`: its time and campaign.

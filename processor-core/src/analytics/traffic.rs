@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{PointMaker, Span, integer};
 use crate::ahead::Prepared;
 use crate::count_map::CountMap;
+use crate::interner::OTHER_SLOT;
 use crate::point::FieldValue;
 use crate::route::METHODS;
 use crate::schema;
@@ -127,10 +128,12 @@ impl Window {
                 .map(|(slot, requests, errors)| (text(slot), Count::new(requests, errors)))
                 .collect()
         };
+        // Users that found no room may be any number, one at least, and some may be told apart by now.
+        let others = usize::from(self.users.len() > 1 && self.users.contains(OTHER_SLOT));
         Partial {
             events: self.events,
             series,
-            users: self.users.len() as u64,
+            users: (self.users.len() - others) as u64,
             latency,
             urls: named(greatest(&self.urls, URL_CANDIDATES, |slot| tables.urls.text(slot)), &|slot| {
                 match tables.urls.text(slot) {
@@ -195,7 +198,7 @@ impl Count {
 pub(crate) struct Partial {
     events: [u64; EventType::ALL.len()],
     series: BTreeMap<SeriesKey, u64>,
-    /// Users are keyed to one partition, so distinct users add up.
+    /// Users are keyed to one partition, so distinct users add up. A lower bound where users found no room.
     users: u64,
     latency: BTreeMap<String, Sketch>,
     urls: BTreeMap<String, Count>,

@@ -40,8 +40,8 @@ impl<V: Default + Clone> Interner<V> {
     }
 }
 
-/// What [`Ranks`] say of a slot that is not in the snapshot.
-const LEFT_OUT: u32 = u32::MAX;
+/// What [`Ranks`] say of a slot that is not in use.
+const UNUSED: u32 = u32::MAX;
 
 /// The places of slots among the names of a snapshot, which are sorted; a reserved slot is the first.
 #[derive(Debug)]
@@ -49,34 +49,28 @@ pub(crate) struct Ranks(Vec<u32>);
 
 impl Ranks {
     /// # Panics
-    /// If the slot is not in the snapshot: only what nothing refers to is left out.
+    /// If the slot is not in use.
     pub(crate) fn of(&self, slot: u32) -> u32 {
         let rank = self.0[slot as usize];
-        assert_ne!(rank, LEFT_OUT, "what is referred to is in the snapshot");
+        assert_ne!(rank, UNUSED, "what is referred to is in use");
         rank
     }
 }
 
 impl<V: Default + Clone> FrozenInterner<V> {
-    /// Number of slots, used or not.
-    pub(crate) fn slots(&self) -> usize {
-        self.slots.len()
-    }
-
     pub(crate) fn value(&self, slot: u32) -> &V {
         self.values.get(slot as usize)
     }
 
-    pub(crate) fn used(&self) -> impl Iterator<Item = (u32, &V)> + '_ {
-        let used = self.slots.iter().zip(self.values.iter()).enumerate();
-        used.filter(|(_, (slot, _))| slot.state == SlotState::Used).map(|(at, (_, value))| (at as u32, value))
+    fn used(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..).zip(self.slots.iter()).filter(|(_, slot)| slot.state == SlotState::Used).map(|(at, _)| at)
     }
 
-    /// The slots in use that are `wanted`, by text, and their ranks.
-    pub(crate) fn sorted(&self, wanted: impl Fn(u32) -> bool) -> (Vec<u32>, Ranks) {
-        let mut sorted: Vec<u32> = self.used().map(|(slot, _)| slot).filter(|slot| wanted(*slot)).collect();
+    /// The slots in use, by text, and their ranks.
+    pub(crate) fn sorted(&self) -> (Vec<u32>, Ranks) {
+        let mut sorted: Vec<u32> = self.used().collect();
         sorted.sort_unstable_by(|a, b| self.text(*a).cmp(self.text(*b)));
-        let mut ranks = vec![LEFT_OUT; self.slots.len()];
+        let mut ranks = vec![UNUSED; self.slots.len()];
         let reserved = self.slots.iter().take_while(|slot| slot.state == SlotState::Reserved).count();
         let in_order = (0..reserved as u32).chain(sorted.iter().copied());
         for (rank, slot) in (0..).zip(in_order) {

@@ -2,7 +2,7 @@
 
 use events::{EventType, Reason};
 
-use crate::options::{InputOptions, Options, Rekeyed};
+use crate::options::{InputOptions, Limits, Options, Rekeyed};
 use crate::task::TaskIdentity;
 
 /// A text that differs wherever the same log gives another state.
@@ -24,6 +24,7 @@ pub(super) fn meaning(options: &Options, identity: &TaskIdentity) -> String {
         urls_max,
         campaigns_max,
         clicks_per_user_max,
+        limits,
         inputs,
         rekeyed,
     } = options;
@@ -35,7 +36,20 @@ pub(super) fn meaning(options: &Options, identity: &TaskIdentity) -> String {
         dedup_window,
         attribution_lookback,
     ];
-    let limits = [routes_max, urls_max, campaigns_max, clicks_per_user_max];
+    // What was forgotten under lower limits is gone, and what was kept under higher ones does not fit.
+    let Limits { users, products, event_ids, checkout_ids, clicks, waiting_facts } = limits;
+    let limits = [
+        routes_max,
+        urls_max,
+        campaigns_max,
+        clicks_per_user_max,
+        users,
+        products,
+        event_ids,
+        checkout_ids,
+        clicks,
+        waiting_facts,
+    ];
     let all = |inputs: &[InputOptions]| {
         let meaning = |InputOptions { topic, default_type, fields, max_bytes }: &_| {
             format!("{:?}", (topic, default_type, fields, max_bytes))

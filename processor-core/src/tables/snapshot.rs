@@ -54,8 +54,10 @@ impl Tables {
         }
     }
 
-    /// Reads what [`FrozenTables::save`] wrote into these, which have the same limits and no names.
-    pub(crate) fn load(&mut self, reader: &mut Reader<'_>) -> Option<AllSlots> {
+    /// Reads what [`FrozenTables::save`] wrote into these, which have the same limits and no names. Names were last
+    /// forgotten at `forgotten_at`.
+    pub(crate) fn load(&mut self, reader: &mut Reader<'_>, forgotten_at: i64) -> Option<AllSlots> {
+        self.swept_at = forgotten_at;
         let nothing = |_: &mut Reader<'_>| Some(());
         let routes = self.routes.load(reader, nothing)?;
         let campaigns = self.campaigns.load(reader, nothing)?;
@@ -64,33 +66,26 @@ impl Tables {
             Some(UrlRoute { route: *routes.get(reader.small::<usize>()?)?, series: 0 })
         })?;
         let products = self.products.load(reader, nothing)?;
-        let mut clicks = 0;
-        let users = self.users.load(reader, |reader| {
+        let Self { users, clicks, .. } = self;
+        let users = users.load(reader, |reader| {
             let of = Clicks::load(reader, &products, &campaigns)?;
-            clicks += of.len();
+            of.times().for_each(|time| clicks.add(time));
             Some(of)
         })?;
-        self.clicks = clicks;
         let series = self.series.load(reader, &routes)?;
         Some(AllSlots { users, products, urls, routes, campaigns, series })
     }
 }
 
 impl FrozenTables {
-    /// Writes the names, sorted: of users and products those that are told of as wanted, as nothing limits or asks for
-    /// the others, and of the rest all, as they count towards their limits. Clicks before `clicks_from` are left out.
-    pub(crate) fn save(
-        &self,
-        wanted_users: &[bool],
-        wanted_products: &[bool],
-        clicks_from: i64,
-        writer: &mut Writer,
-    ) -> AllRanks {
-        let (routes, route_ranks) = self.routes.sorted(|_| true);
-        let (campaigns, campaign_ranks) = self.campaigns.sorted(|_| true);
-        let (urls, url_ranks) = self.urls.sorted(|_| true);
-        let (products, product_ranks) = self.products.sorted(|slot| wanted_products[slot as usize]);
-        let (users, user_ranks) = self.users.sorted(|slot| wanted_users[slot as usize]);
+    /// Writes the names, sorted; all of them, as they count towards their limits. Clicks before `clicks_from` are left
+    /// out.
+    pub(crate) fn save(&self, clicks_from: i64, writer: &mut Writer) -> AllRanks {
+        let (routes, route_ranks) = self.routes.sorted();
+        let (campaigns, campaign_ranks) = self.campaigns.sorted();
+        let (urls, url_ranks) = self.urls.sorted();
+        let (products, product_ranks) = self.products.sorted();
+        let (users, user_ranks) = self.users.sorted();
         let mut ranks = AllRanks {
             users: user_ranks,
             products: product_ranks,
@@ -134,7 +129,7 @@ impl SeriesTable {
             let route = *routes.get(reader.small::<usize>()?)?;
             let (method, status) = (reader.small()?, reader.small()?);
             let (first_seen, last_seen) = (reader.signed()?, reader.signed()?);
-            let slot = self.slot(route, method, status, last_seen);
+            let slot = self.slot(route, method, status, last_seen)?;
             self.entries[slot as usize].first_seen = first_seen;
             slots.push(slot);
         }

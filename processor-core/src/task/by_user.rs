@@ -72,7 +72,7 @@ impl ByUser {
             Ok(Feed {
                 topic: input.topic.clone(),
                 decoder: input.decoder()?,
-                dedup: Dedup::new(all.dedup_window),
+                dedup: Dedup::new(all.dedup_window, all.event_ids_of_an_input()),
                 sources: vec![NEW; *partitions as usize],
                 expected: *partitions as usize,
             })
@@ -145,6 +145,10 @@ impl ByUser {
             self.points.pop_front();
         }
         self.points[0].replay
+    }
+
+    pub(super) fn ids_forgotten(&self) -> u64 {
+        self.feeds.iter().map(|feed| feed.dedup.forgotten()).sum()
     }
 
     pub(super) fn dedup_size(&self) -> (usize, usize) {

@@ -49,6 +49,79 @@ pub struct TaskTotals {
     pub repeated_checkouts: u64,
     /// Clicks dropped as a user had too many.
     pub clicks_dropped: u64,
+    /// What limits took.
+    pub beyond: Beyond,
+}
+
+/// What was counted with less than it had, as there was no room for more, by the limit that was reached. Replayed records
+/// are among it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// Requests whose URL went to `__other__`.
+    pub urls: u64,
+    /// The same for routes.
+    pub routes: u64,
+    /// Requests whose method and status were counted for the route `__other__` instead of their own.
+    pub series: u64,
+    /// Clicks and checkouts whose campaign went to `__other__`.
+    pub campaigns: u64,
+    /// Events of users that went to `__other__`.
+    pub users: u64,
+    /// Clicks not kept, as their user or product found no room.
+    pub products: u64,
+    /// Event ids forgotten while a repeat of them could still come.
+    pub event_ids: u64,
+    /// The same for checkout ids.
+    pub checkout_ids: u64,
+    /// Clicks dropped while a checkout could still credit them.
+    pub clicks: u64,
+    /// Clicks and checkouts decided before the watermark had passed them.
+    pub early_facts: u64,
+}
+
+impl Beyond {
+    /// By the name of the limit, in the order in which they should be reached: the least harmful first.
+    #[must_use]
+    pub fn by_limit(&self) -> [(&'static str, u64); 10] {
+        let Self {
+            urls,
+            routes,
+            series,
+            campaigns,
+            users,
+            products,
+            event_ids,
+            checkout_ids,
+            clicks,
+            early_facts,
+        } = *self;
+        [
+            ("urls", urls),
+            ("series", series),
+            ("routes", routes),
+            ("campaigns", campaigns),
+            ("clicks", clicks),
+            ("products", products),
+            ("early_facts", early_facts),
+            ("users", users),
+            ("event_ids", event_ids),
+            ("checkout_ids", checkout_ids),
+        ]
+    }
+
+    /// Adds what `now` has more than `before`.
+    pub fn add_difference(&mut self, now: &Self, before: &Self) {
+        self.urls += now.urls - before.urls;
+        self.routes += now.routes - before.routes;
+        self.series += now.series - before.series;
+        self.campaigns += now.campaigns - before.campaigns;
+        self.users += now.users - before.users;
+        self.products += now.products - before.products;
+        self.event_ids += now.event_ids - before.event_ids;
+        self.checkout_ids += now.checkout_ids - before.checkout_ids;
+        self.clicks += now.clicks - before.clicks;
+        self.early_facts += now.early_facts - before.early_facts;
+    }
 }
 
 /// A task's size and position, for people.
@@ -76,8 +149,6 @@ pub struct TaskReport {
     pub jumps: usize,
     /// Such moves for which there was no room in a commit: what was late for them alone may be counted by a replay.
     pub jumps_forgotten: u64,
-    /// Events whose route, URL or campaign went to `__other__`.
-    pub overflowed: u64,
     /// Estimated bytes of state.
     pub state_bytes: usize,
 }

@@ -138,13 +138,13 @@ impl Task {
         let mut state = State::new(&options);
         state.watermark = reader.signed()?;
         let forgotten_at = reader.signed()?;
-        let slots = state.tables.load(reader)?;
+        let slots = state.tables.load(reader, forgotten_at)?;
         let mut inputs = Vec::new();
         let fresh = Input::all(&options, starts, now).ok()?;
         for ((input, start), &offset) in fresh.into_iter().zip(starts).zip(offsets) {
             let mut input = input.resume(&options, reader, start, offset, now)?;
             if is_planted(PlantedBug::DedupLost) {
-                input.dedup = Dedup::new(options.dedup_window);
+                input.dedup = Dedup::new(options.dedup_window, options.event_ids_of_an_input());
             }
             inputs.push(input);
         }
@@ -242,8 +242,7 @@ impl FrozenTask {
         let mut writer = Writer::default();
         writer.signed(self.watermark);
         writer.signed(self.forgotten_at);
-        let (users, products) = self.wanted();
-        let ranks = self.tables.save(&users, &products, self.clicks_from, &mut writer);
+        let ranks = self.tables.save(self.clicks_from, &mut writer);
         for input in &self.inputs {
             input.save(&mut writer);
         }
@@ -254,24 +253,6 @@ impl FrozenTask {
         held.iter().for_each(|event| save_event(event, &mut writer, &ranks));
         self.checkouts.save(&mut writer);
         writer.bytes
-    }
-
-    /// The users and products, by slot, that something refers to.
-    fn wanted(&self) -> (Vec<bool>, Vec<bool>) {
-        let mut users = vec![false; self.tables.users.slots()];
-        let mut products = vec![false; self.tables.products.slots()];
-        self.windows.users().for_each(|user| users[user as usize] = true);
-        for (user, clicks) in self.tables.users.used() {
-            for product in clicks.products(self.clicks_from) {
-                users[user as usize] = true;
-                products[product as usize] = true;
-            }
-        }
-        for event in &self.reordering {
-            users[event.user as usize] = true;
-            products[event.product as usize] = true;
-        }
-        (users, products)
     }
 }
 

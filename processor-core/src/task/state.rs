@@ -2,11 +2,12 @@
 
 use super::interface::TaskTotals;
 use crate::ahead::Prepared;
-use crate::analytics::first_click::Campaign;
+use crate::analytics::first_click::{Campaign, Click};
 use crate::analytics::quality::Uncounted;
 use crate::clock::{InputClock, NOT_BEGUN};
 use crate::dedup::Dedup;
-use crate::options::Options;
+use crate::interner::OTHER_SLOT;
+use crate::options::{Options, SECOND};
 use crate::reorder::{KeyedEvent, KeyedKind, ReorderBuffer};
 use crate::tables::Tables;
 use crate::windows::Windows;
@@ -37,7 +38,7 @@ impl State {
             watermark: NOT_BEGUN,
             windows: Windows::new(options),
             reorder: ReorderBuffer::default(),
-            checkouts: Dedup::new(options.attribution_lookback),
+            checkouts: Dedup::new(options.attribution_lookback, options.limits.checkout_ids),
             tables: Tables::new(options),
         }
     }
@@ -70,12 +71,10 @@ impl State {
         if self.windows.is_new(time) {
             let least = watermark.min(clock.least);
             self.windows.make_to(time, least, &self.tables);
-            // What comes earlier than this is late, so no repeat of it is asked about.
-            if least != NOT_BEGUN {
-                dedup.expire_before(least - options.allowed_lateness - options.window_size);
-            }
+            dedup.expire_before(asked_from(least, options));
         }
-        if event.event_id.is_some_and(|id| dedup.is_repeat(id, time)) {
+        let asked_from = || asked_from(watermark.min(clock.least), options);
+        if event.event_id.is_some_and(|id| dedup.is_repeat(id, time, asked_from)) {
             self.windows.at(time).quality.count(Uncounted::Duplicate);
             totals.duplicates += u64::from(live);
             return Counted::Duplicate;
@@ -89,7 +88,7 @@ impl State {
             }
             totals.behind_watermark += u64::from(live);
         } else {
-            self.keep_for_facts(event, user, input, offset, totals);
+            self.keep_for_facts(event, user, input, offset, options, totals);
         }
         clock.observe(time);
         Counted::InWindow
@@ -103,6 +102,7 @@ impl State {
         user: u32,
         input: u16,
         offset: i64,
+        options: &Options,
         totals: &mut TaskTotals,
     ) {
         let time = event.time;
@@ -110,7 +110,8 @@ impl State {
         let kind = match fact.checkout {
             None => KeyedKind::Click,
             Some(checkout) => {
-                if checkout.id.is_some_and(|id| self.checkouts.is_repeat(id, time)) {
+                let watermark = self.watermark;
+                if checkout.id.is_some_and(|id| self.checkouts.is_repeat(id, time, || watermark)) {
                     totals.repeated_checkouts += 1;
                     return;
                 }
@@ -118,32 +119,56 @@ impl State {
             }
         };
         let product = self.tables.product(&fact.product, time);
+        if matches!(kind, KeyedKind::Click) && (user == OTHER_SLOT || product == OTHER_SLOT) {
+            totals.beyond.products += 1; // it would be credited with what others of that name bought
+            return;
+        }
         let campaign =
             fact.campaign.map_or(Campaign::NONE, |id| Campaign::slot(self.tables.campaign(&id, time)));
+        if self.reorder.len() >= options.limits.waiting_facts {
+            self.decide_early(options, totals);
+        }
         self.reorder.push(KeyedEvent { time, offset, input, kind, user, product, campaign });
     }
 
-    /// Decides the facts of every event before `watermark`, in event-time order.
-    pub(super) fn decide(&mut self, watermark: i64, options: &Options, totals: &mut TaskTotals) {
-        let Self { reorder, tables, windows, .. } = self;
-        reorder.release(watermark, |event| {
-            let clicks = tables.users.value_mut(event.user);
-            match event.kind {
-                KeyedKind::Click => {
-                    let max = options.clicks_per_user_max;
-                    let full = clicks.push(event.time, event.product, event.campaign, max);
-                    totals.clicks_dropped += u64::from(full);
-                    tables.clicks += usize::from(!full);
-                }
-                KeyedKind::Checkout { amount_cents } => {
-                    let from = event.time - options.attribution_lookback;
-                    let dropped = clicks.drop_before(from);
-                    let first = clicks.first(event.product, from);
-                    tables.clicks -= dropped;
-                    let credited = first.map(|(clicked, campaign)| (event.time - clicked, campaign));
-                    windows.at(event.time).first_click.count(amount_cents, credited);
-                }
+    /// Decides the earliest second that waits, although earlier events may still come.
+    #[cold]
+    fn decide_early(&mut self, options: &Options, totals: &mut TaskTotals) {
+        let waiting = self.reorder.len();
+        if let Some(second) = self.reorder.first_second() {
+            self.decide((second + 1) * SECOND, options, totals);
+        }
+        totals.beyond.early_facts += (waiting - self.reorder.len()) as u64;
+    }
+
+    /// Decides the facts of every event before `until`, in event-time order.
+    pub(super) fn decide(&mut self, until: i64, options: &Options, totals: &mut TaskTotals) {
+        let Self { reorder, tables, windows, watermark, .. } = self;
+        // No checkout to come looks back further.
+        let clicks_from = watermark.saturating_sub(options.attribution_lookback);
+        reorder.release(until, |event| match event.kind {
+            KeyedKind::Click => {
+                let KeyedEvent { time, product, campaign, .. } = event;
+                let click = Click { time, product, campaign };
+                let max = options.clicks_per_user_max;
+                let had_too_many = tables.keep_click(event.user, click, max, clicks_from);
+                totals.clicks_dropped += u64::from(had_too_many);
+            }
+            KeyedKind::Checkout { amount_cents } => {
+                let from = event.time - options.attribution_lookback;
+                let clicks = tables.users.value_mut(event.user);
+                clicks.drop_before(from);
+                let first = clicks.first(event.product, from);
+                let credited = first.map(|(clicked, campaign)| (event.time - clicked, campaign));
+                windows.at(event.time).first_click.count(amount_cents, credited);
             }
         });
     }
+}
+
+/// What comes earlier than this is late for an input whose watermark is at least `least`, so no repeat of it is asked
+/// about.
+#[inline]
+fn asked_from(least: i64, options: &Options) -> i64 {
+    least.saturating_sub(options.allowed_lateness + options.window_size)
 }

@@ -52,12 +52,6 @@ impl Windows {
 }
 
 impl FrozenWindows {
-    /// Every user named in a window, as often as it is.
-    pub(crate) fn users(&self) -> impl Iterator<Item = u32> + '_ {
-        let rollups = self.rollups.iter().flatten().map(|(_, state)| &**state);
-        self.raw.iter().map(|(_, state)| state).chain(rollups).flat_map(|state| state.traffic.users())
-    }
-
     /// Writes the windows that have something in them, and raw ones that the log has come to without any event.
     pub(crate) fn save(&self, writer: &mut Writer, ranks: &AllRanks) {
         let said = |start: i64, state: &WindowState| start < self.made_until || !state.is_empty();

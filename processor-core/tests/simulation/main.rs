@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bugs::{Bug, PLANTED};
 use oracle::{Rule, Violation};
-use processor_core::{Delivery, FieldValue};
+use processor_core::{Delivery, FieldValue, Limits};
 use random::Random;
 use world::{Outcome, Setting};
 
@@ -36,23 +36,49 @@ type Numbers = BTreeMap<Key, BTreeMap<&'static str, FieldValue>>;
 /// Fields that a batch of plain numbers cannot give to the last bit; the undisturbed run does.
 const ESTIMATES: [&str; 5] = ["p50_ms", "p95_ms", "p99_ms", "lag_p50_s", "lag_p95_s"];
 
+const FEW: Limits =
+    Limits { users: 3, products: 2, clicks: 5, waiting_facts: 3, event_ids: 1 << 20, checkout_ids: 1 << 20 };
+
+/// What these limits may take from.
+const INEXACT: &[(&str, &[&str])] = &[
+    ("http_all", &["users"]),
+    ("user_top", &["user_id", "requests", "errors"]),
+    ("attribution", &["conversions", "credit", "revenue_cents"]),
+    ("first_click", &["attributed", "unattributed", "attributed_revenue_cents", "lag_p50_s", "lag_p95_s"]),
+];
+
+/// Leaves these fields out, and points that have no other.
+fn leave_out(numbers: &mut Numbers, left_out: &[(&str, &[&str])]) {
+    for ((_, measurement, ..), fields) in numbers.iter_mut() {
+        let names = left_out.iter().find(|(of, _)| of == measurement).map_or(&[][..], |(_, names)| names);
+        fields.retain(|name, _| !names.contains(name));
+    }
+    numbers.retain(|_, fields| !fields.is_empty());
+}
+
 /// Runs a seed: undisturbed against the batch model, then with faults against both.
 fn check(seed: u64, bug: Option<Bug>, trace: bool) -> Result<(), (Violation, VecDeque<String>)> {
     let mut random = Random::new(seed);
     let logs = log::logs(&mut random);
-    let expected = model::expected(&logs);
+    let mut expected = model::expected(&logs);
     let delivery = if random.chance(70) { Delivery::ExactlyOnce } else { Delivery::AtLeastOnce };
-    let setting = Setting { faults: false, delivery, bug: None, trace };
-    let undisturbed = world::run(&logs, &expected, Random::new(random.next()), setting);
+    // Some seeds have next to no room for users, products and clicks. What is not exact then depends on the past that a
+    // replay does not see.
+    let (limits, inexact) = if seed % 4 == 3 { (FEW, INEXACT) } else { (Limits::default(), &[][..]) };
+    let setting = Setting { faults: false, delivery, bug: None, trace, limits };
+    let mut undisturbed = world::run(&logs, &expected, Random::new(random.next()), setting);
+    leave_out(&mut undisturbed.numbers, inexact);
+    leave_out(&mut expected.numbers, inexact);
     compare(&undisturbed, &expected.numbers, None)?;
     let setting = Setting { faults: true, bug, ..setting };
     #[cfg(feature = "planted-bugs")]
     if let Some(Bug::Core(bug)) = bug {
         processor_core::plant(Some(bug));
     }
-    let disturbed = world::run(&logs, &expected, random, setting);
+    let mut disturbed = world::run(&logs, &expected, random, setting);
     #[cfg(feature = "planted-bugs")]
     processor_core::plant(None);
+    leave_out(&mut disturbed.numbers, inexact);
     compare(&disturbed, &expected.numbers, Some(&undisturbed.numbers))
 }
 
@@ -153,7 +179,8 @@ fn a_seed_replays_exactly() {
         let random = Random::new(seed);
         let logs = log::logs(&mut Random::new(seed));
         let expected = model::expected(&logs);
-        let setting = Setting { faults: true, delivery: Delivery::ExactlyOnce, bug: None, trace: true };
+        let setting =
+            Setting { faults: true, delivery: Delivery::ExactlyOnce, bug: None, trace: true, limits: FEW };
         let run = || world::run(&logs, &expected, random.clone(), setting);
         let (first, second) = (run(), run());
         assert!(!first.trace.is_empty());

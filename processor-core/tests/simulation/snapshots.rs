@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use events::Timestamp;
 use processor_core::{
-    Checkpoint, Options, Record, SnapshotError, Task, TaskIdentity, TaskOutputs, snapshot_offsets,
+    Beyond, Checkpoint, Limits, Options, Record, SnapshotError, Task, TaskIdentity, TaskOutputs,
+    snapshot_offsets,
 };
 
 use super::log::{Logged, logs};
@@ -13,13 +14,16 @@ use super::seeds;
 
 const IDENTITY: TaskIdentity = TaskIdentity { partition: 0, tasks: 1, merge_partitions: 1, origin: 7 };
 
-/// Few names kept apart, so that the order in which they come and are forgotten shows.
+/// Little of anything is kept, so that the order in which it comes and is forgotten shows.
 fn options() -> Arc<Options> {
+    let limits =
+        Limits { users: 4, products: 3, event_ids: 40, checkout_ids: 4, clicks: 12, waiting_facts: 4 };
     let few = Options {
-        urls_max: 25,
+        urls_max: 18,
         routes_max: 12,
         campaigns_max: 1,
         clicks_per_user_max: 5,
+        limits,
         ..Options::default()
     };
     Arc::new(Options { template_routes: false, ..few })
@@ -109,6 +113,7 @@ impl<'a> Run<'a> {
 #[test]
 fn loading_and_replaying_gives_the_same_bytes_as_reading_on() {
     let mut compared = 0;
+    let mut beyond = Beyond::default();
     for seed in seeds() {
         let mut random = Random::new(seed);
         let log = &logs(&mut random)[0];
@@ -146,10 +151,14 @@ fn loading_and_replaying_gives_the_same_bytes_as_reading_on() {
         // And from there on.
         run.to(log.len());
         restored.to(log.len());
+        beyond.add_difference(&run.task.totals().beyond, &Beyond::default());
         assert_eq!(restored.bytes(), run.bytes(), "seed {seed}: restored at {a}, read on from {b}");
         compared += 1;
     }
     assert!(compared > 0 || seeds().count() == 1, "every snapshot was too old");
+    let reached = beyond.by_limit().iter().filter(|(_, events)| *events > 0).count();
+    // The series of a route have more room than these logs have statuses.
+    assert!(reached == beyond.by_limit().len() - 1 || seeds().count() < 100, "{beyond:?}");
 }
 
 #[test]
@@ -183,7 +192,8 @@ fn whatever_is_wrong_with_a_snapshot_has_its_own_error() {
     }
     for changed in [
         Options { allowed_lateness: 0, ..(*options()).clone() },
-        Options { urls_max: 26, ..(*options()).clone() },
+        Options { urls_max: 19, ..(*options()).clone() },
+        Options { limits: Limits::default(), ..(*options()).clone() },
         Options { template_routes: true, ..(*options()).clone() },
     ] {
         assert_eq!(read_with(&good, changed, &start), Err(SnapshotError::OtherSettings));

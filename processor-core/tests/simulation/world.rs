@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use processor_core::{Delivery, FieldValue, Options};
+use processor_core::{Delivery, FieldValue, Limits, Options};
 
 use super::bugs::Bug;
 use super::group::SESSION_TIMEOUT;
@@ -32,6 +32,7 @@ pub(crate) struct Setting {
     pub(crate) delivery: Delivery,
     pub(crate) bug: Option<Bug>,
     pub(crate) trace: bool,
+    pub(crate) limits: Limits,
 }
 
 pub(crate) struct World<'a> {
@@ -77,7 +78,7 @@ impl<'a> World<'a> {
         Self {
             logs,
             expected,
-            options: Arc::new(Options::default()),
+            options: Arc::new(Options { limits: setting.limits, ..Options::default() }),
             now: START_MS * 1_000,
             faults: setting.faults,
             delivery: setting.delivery,

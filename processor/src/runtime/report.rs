@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use events::Reason;
-use processor_core::{Delivery, FieldValue, MergeCheckpoint, Point, Resolution, TaskTotals, schema};
+use processor_core::{Beyond, Delivery, FieldValue, MergeCheckpoint, Point, Resolution, TaskTotals, schema};
 
 use super::assign::Coordinator;
+use super::limits;
 use super::process;
 use super::shared::{Reports, Shared, now};
 use crate::kafka::{Consumer, KafkaProblem};
@@ -173,12 +174,18 @@ pub(super) fn publish(shared: &Shared) {
         status.freshness_p50_ms = freshness_p50_ms;
         status.freshness_p99_ms = freshness_p99_ms;
         status.routes = reports.routes;
-        status.overflowed = reports.overflowed.values().sum();
+        let Beyond { urls, routes, campaigns, .. } = reports.totals.beyond;
+        status.overflowed = urls + routes + campaigns;
+        let beyond = reports.totals.beyond.by_limit().into_iter();
+        status.beyond_limits = beyond.map(|(limit, events)| (limit.to_owned(), events)).collect();
         status.rss_bytes = process::rss_bytes();
         status.cpu_seconds = process::cpu_seconds();
         status.sink = sink;
         status.snapshots = snapshots;
     });
+    let beyond = reports.totals.beyond;
+    drop(reports);
+    limits::warn(shared, &beyond);
 }
 
 /// The tasks as they were told, with what else is known of them.

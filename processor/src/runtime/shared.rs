@@ -1,6 +1,6 @@
 //! What the threads of a run share.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -61,6 +61,8 @@ pub(super) struct Shared {
     confirmed: Mutex<BTreeMap<i32, i64>>,
     freshness: Mutex<VecDeque<Sample>>,
     failure: Mutex<Option<RunError>>,
+    /// Limits of which it was said that they are reached.
+    pub(super) said: Mutex<BTreeSet<&'static str>>,
 }
 
 /// What a run consists of besides its threads.
@@ -90,7 +92,6 @@ pub(super) struct Reports {
     /// Why a worker does not read, and since when.
     pub(super) paused: BTreeMap<usize, (&'static str, i64)>,
     pub(super) routes: u64,
-    pub(super) overflowed: BTreeMap<i32, u64>,
     pub(super) committed: BTreeMap<(String, i32), i64>,
     /// Wall clock of a task's last commit, milliseconds.
     pub(super) task_committed_at: BTreeMap<i32, i64>,
@@ -133,6 +134,7 @@ impl Shared {
             confirmed: Mutex::default(),
             freshness: Mutex::default(),
             failure: Mutex::default(),
+            said: Mutex::default(),
         }
     }
 
@@ -240,7 +242,7 @@ impl Shared {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic aborts the process, so what a lock guards is whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -189,7 +189,6 @@ impl Stage1 {
         reports.relays.clear();
         for partition in partitions {
             reports.tasks.remove(partition);
-            reports.overflowed.remove(partition);
             reports.task_committed_at.remove(partition);
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use events::EventType;
-use processor_core::{InputOptions, Options, Rekeyed};
+use processor_core::{InputOptions, Limits, Options, Rekeyed};
 
 use super::{InfluxSettings, InputSettings, KafkaSettings, Settings};
 use crate::influx::InfluxConfig;
@@ -71,6 +71,7 @@ impl Settings {
             urls_max: self.urls_max,
             campaigns_max: self.campaigns_max,
             clicks_per_user_max: attribution.clicks_per_user_max,
+            limits: Limits::default(),
             inputs: keyed.into_iter().map(InputOptions::from).collect(),
             rekeyed,
         }

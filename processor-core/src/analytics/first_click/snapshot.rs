@@ -18,11 +18,6 @@ impl Campaign {
 }
 
 impl Clicks {
-    /// The products of the clicks not before `from`.
-    pub(crate) fn products(&self, from: i64) -> impl Iterator<Item = u32> + '_ {
-        self.since(from).map(|click| click.product)
-    }
-
     fn since(&self, from: i64) -> impl Iterator<Item = &Click> + '_ {
         self.0.iter().filter(move |click| click.time >= from)
     }
@@ -50,8 +45,9 @@ impl Clicks {
         Some(clicks)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    /// When each was.
+    pub(crate) fn times(&self) -> impl Iterator<Item = i64> + '_ {
+        self.0.iter().map(|click| click.time)
     }
 }
 

@@ -10,11 +10,6 @@ impl Window {
         self.users.len() == 0 // every event has a user
     }
 
-    /// Tells of every user that is named here.
-    pub(crate) fn users(&self) -> impl Iterator<Item = u32> + '_ {
-        self.users.iter().map(|(user, ..)| user)
-    }
-
     pub(crate) fn save(&self, writer: &mut Writer, ranks: &AllRanks) {
         self.events.iter().for_each(|count| writer.number(*count));
         let series = self.series.iter().enumerate().filter(|(_, count)| **count > 0);

@@ -23,7 +23,6 @@ impl Stage1 {
             slot.published = totals;
             let report = slot.task.report();
             reports.routes = reports.routes.max(report.routes as u64);
-            reports.overflowed.insert(slot.partition, report.overflowed);
             let inputs = self.shared.task_topics.iter().zip(&slot.starts);
             let committed = inputs
                 .map(|(topic, start)| {
@@ -137,6 +136,7 @@ fn add_difference(sum: &mut TaskTotals, now: &TaskTotals, before: &TaskTotals) {
     sum.behind_watermark += now.behind_watermark - before.behind_watermark;
     sum.repeated_checkouts += now.repeated_checkouts - before.repeated_checkouts;
     sum.clicks_dropped += now.clicks_dropped - before.clicks_dropped;
+    sum.beyond.add_difference(&now.beyond, &before.beyond);
     for (sum, (now, before)) in
         sum.rejected_by_reason.iter_mut().zip(now.rejected_by_reason.iter().zip(&before.rejected_by_reason))
     {
