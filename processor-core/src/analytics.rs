@@ -1,7 +1,8 @@
 //! What is computed per window. A new analytic is one file here and one line in the list below.
 //!
 //! Each analytic has three pieces: a `Window`, what a task counts for one window (mergeable, in the task's small
-//! integers); a `Partial`, the same by name, which travels to the merge; and points, made from the sum of partials.
+//! integers); a `Partial`, the same by name, which travels to the merge and borrows its names at both ends; and points,
+//! made from the sum of partials.
 
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ macro_rules! analytics {
             }
 
             /// The window by name, as it travels to the merge.
-            pub(crate) fn partial(&self, tables: &Tables, span: Span) -> Partial {
+            pub(crate) fn partial<'a>(&'a self, tables: &'a Tables, span: Span) -> Partial<'a> {
                 Partial { $($name: self.$name.partial(tables, span),)+ }
             }
 
@@ -71,17 +72,23 @@ macro_rules! analytics {
 
         /// One task's full values of a window, by name.
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-        pub(crate) struct Partial {
-            $(pub(crate) $name: $name::Partial,)+
+        pub(crate) struct Partial<'a> {
+            $(#[serde(borrow)]
+            pub(crate) $name: $name::Partial<'a>,)+
         }
 
-        impl Partial {
-            /// Adds another task's values of the same window.
-            pub(crate) fn absorb(&mut self, other: &Self) {
-                $(self.$name.absorb(&other.$name);)+
+        impl Partial<'_> {
+            /// Takes over another task's values of the same window; [`Partial::settle`] makes a sum of them.
+            pub(crate) fn absorb(&mut self, other: &mut Self) {
+                $(self.$name.absorb(&mut other.$name);)+
             }
 
-            /// The window's points.
+            /// Brings together what was absorbed under the same name.
+            pub(crate) fn settle(&mut self) {
+                $(self.$name.settle();)+
+            }
+
+            /// The points of a settled window.
             pub(crate) fn points(&self, points: &mut PointMaker<'_>) {
                 $(self.$name.points(points);)+
             }
@@ -104,6 +111,18 @@ impl PointMaker<'_> {
         let time = Timestamp::from_micros(self.start);
         self.out.push(Point::new(self.resolution, of, tags, fields, time));
     }
+}
+
+/// Sums up values of the same name and sorts by name; cheap where `all` is a few sorted lists, one after another.
+pub(crate) fn sum_by_name<K: Ord, V>(all: &mut Vec<(K, V)>, mut add: impl FnMut(&mut V, &mut V)) {
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same {
+            add(&mut kept.1, &mut later.1);
+        }
+        same
+    });
 }
 
 /// A count as a field; what exceeds an `i64` has long saturated elsewhere.

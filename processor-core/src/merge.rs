@@ -11,7 +11,7 @@ use crate::clock::NOT_BEGUN;
 use crate::options::Options;
 use crate::planted::{PlantedBug, is_planted};
 use crate::point::{Point, Resolution};
-use crate::wire::{Body, Freshness, Message, Position, WireError};
+use crate::wire::{Body, Freshness, Message, Position, WireError, decode_partial, encode_partial};
 
 /// The state machine of one partition of the partials topic.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ struct Held {
     offset: i64,
     /// The task's position when it sent it.
     position: Position,
-    partial: Box<Partial>,
+    /// As it came: most are replaced before they are looked at.
+    partial: Box<[u8]>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -125,16 +126,17 @@ impl Merge {
     /// Takes one message of the partials topic.
     ///
     /// # Errors
-    /// If this build cannot read it: going on would lose numbers, so the shell stops.
+    /// If this build cannot read it: going on would lose numbers, so the shell stops. What is damaged within a window's
+    /// values is found by [`Merge::emit`].
     pub fn message(&mut self, offset: i64, bytes: &[u8]) -> Result<(), WireError> {
         self.next_offset = offset + 1;
         let replayed = offset < self.replay_until;
-        let message = Message::decode(bytes)?;
+        let (message, partial) = Message::decode(bytes)?;
         if message.origin != self.origin {
             return Ok(());
         }
         match message.body {
-            Body::Window { resolution, start, position, partial } => {
+            Body::Window { resolution, start, position } => {
                 let closed = self.is_closed(resolution, start, self.closed_through);
                 if closed && !is_planted(PlantedBug::ClosedWindowOpens) {
                     self.repeated += 1;
@@ -149,11 +151,9 @@ impl Merge {
                 }
                 let partial = match held {
                     Some(held) if is_planted(PlantedBug::DoubledPartial) => {
-                        let mut sum = held.partial.clone();
-                        sum.absorb(&partial);
-                        sum
+                        encode_partial(&sum([&*held.partial, partial])?).into()
                     }
-                    _ => partial,
+                    _ => partial.into(),
                 };
                 window.changed |= !replayed;
                 window.partials.insert(message.task, Held { offset, position, partial });
@@ -177,14 +177,16 @@ impl Merge {
     }
 
     /// Hands out the points of every changed window, then closes the windows that every task has passed.
-    pub fn emit(&mut self, out: &mut MergeOutputs) {
+    ///
+    /// # Errors
+    /// If this build cannot read the values of a window: going on would lose numbers, so the shell stops.
+    pub fn emit(&mut self, out: &mut MergeOutputs) -> Result<(), WireError> {
         if self.is_replaying() {
-            return;
+            return Ok(());
         }
         for ((start, resolution), window) in self.windows.iter_mut().filter(|(_, window)| window.changed) {
+            let sum = sum(window.partials.values().map(|held| &*held.partial))?;
             window.changed = false;
-            let mut sum = Partial::default();
-            window.partials.values().for_each(|held| sum.absorb(&held.partial));
             sum.points(&mut PointMaker { resolution: *resolution, start: *start, out: &mut out.points });
         }
         out.fresh.append(&mut self.fresh);
@@ -194,6 +196,7 @@ impl Merge {
             let Self { windows, options, .. } = self;
             windows.retain(|(start, resolution), _| !is_closed(options, *resolution, *start, through));
         }
+        Ok(())
     }
 
     /// The commit that holds once everything handed out so far is durable.
@@ -311,6 +314,52 @@ impl Merge {
     }
 }
 
+fn sum<'a>(partials: impl IntoIterator<Item = &'a [u8]>) -> Result<Partial<'a>, WireError> {
+    let mut sum = Partial::default();
+    for partial in partials {
+        sum.absorb(&mut decode_partial(partial)?);
+    }
+    sum.settle();
+    Ok(sum)
+}
+
 fn is_closed(options: &Options, resolution: Resolution, start: i64, watermark: i64) -> bool {
     start + options.size_of(resolution) + options.allowed_lateness <= watermark
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analytics::WindowState;
+    use crate::analytics::quality::Uncounted;
+    use crate::tables::Tables;
+    use crate::wire::Progress;
+
+    const START: i64 = 1_755_727_800_000_000;
+
+    fn message(task: u32, body: Body, partial: &[u8]) -> Vec<u8> {
+        Message { origin: 7, task, body }.encode(partial)
+    }
+
+    #[test]
+    fn what_is_damaged_within_a_windows_values_stops_the_merge_and_writes_nothing() {
+        let options = Arc::new(Options::default());
+        let tables = Tables::new(&options);
+        let mut state = WindowState::default();
+        state.quality.count(Uncounted::Late);
+        let span = crate::analytics::Span { start: START, end: START + 10_000_000 };
+        let partial = encode_partial(&state.partial(&tables, span));
+        let position = Position { offsets: 1, watermark: START };
+        let window = || Body::Window { resolution: Resolution::Raw, start: START, position };
+        let progress = Progress { tasks: 1, watermark: START, idle: false, fresh: Freshness::default() };
+
+        for (length, expected) in [(partial.len(), Ok(())), (partial.len() - 1, Err(WireError::Damaged))] {
+            let mut merge = Merge::new(Arc::clone(&options), 7, &MergeCheckpoint::parse(0, ""));
+            merge.message(0, &message(0, window(), &partial[..length])).unwrap();
+            merge.message(1, &message(0, Body::Progress(progress), &[])).unwrap();
+            let mut out = MergeOutputs::default();
+            assert_eq!(merge.emit(&mut out), expected);
+            assert_eq!(out.points.len(), usize::from(expected.is_ok()), "{:?}", out.points);
+        }
+    }
 }

@@ -19,7 +19,7 @@ use crate::options::{HOUR, InputOptions, Options, OptionsError, SECOND};
 use crate::planted::{PlantedBug, is_planted};
 use crate::point::Resolution;
 use crate::reorder::KeyedEvent;
-use crate::wire::{Body, Freshness, Message, Position, Progress, merge_partition};
+use crate::wire::{Body, Freshness, Message, Position, Progress, encode_partial, merge_partition};
 
 use by_user::ByUser;
 pub use interface::{
@@ -42,8 +42,8 @@ pub struct Task {
     inputs: Vec<Input>,
     state: State,
     totals: TaskTotals,
-    /// Wall clock of the last emission of raw windows; minutes and hours follow at multiples.
-    emitted_at: [i64; 3],
+    /// By resolution.
+    emitted: [Emission; 3],
     fresh: Freshness,
     forgotten_at: i64,
     /// What this watermark closes was final when it was committed.
@@ -51,7 +51,7 @@ pub struct Task {
     /// After the replay, windows that began before this are dropped: it did not see their beginnings.
     complete_from: i64,
     /// Closed during a replay, but not settled: handed out after it, as only then the position is past the committed.
-    held: Vec<(Resolution, i64, Partial)>,
+    held: Vec<(Resolution, i64, Vec<u8>)>,
 }
 
 #[derive(Debug)]
@@ -69,6 +69,21 @@ struct Input {
     dedup: Dedup,
     /// Of the last input, where there are inputs to re-key; then it has the decoders and ids, and not those above.
     by_user: Option<Box<ByUser>>,
+}
+
+/// The last time live values were due.
+#[derive(Debug, Clone, Copy)]
+struct Emission {
+    /// Wall clock.
+    at: i64,
+    /// The task's.
+    watermark: i64,
+    /// Whether a whole window's time had gone by since the time before: twice in a row is no single gap in the stream.
+    outrun: bool,
+}
+
+impl Emission {
+    const NEVER: Self = Self { at: 0, watermark: NOT_BEGUN, outrun: false };
 }
 
 /// Records decoded and looked up ahead of their turn: enough for the waits to overlap, few enough for the first-level
@@ -99,7 +114,7 @@ impl Task {
             inputs,
             state,
             totals: TaskTotals::default(),
-            emitted_at: [0; 3],
+            emitted: [Emission::NEVER; 3],
             fresh: Freshness::default(),
             forgotten_at: NOT_BEGUN,
             settled,
@@ -311,19 +326,27 @@ impl Task {
     }
 
     /// Sends on the live values that are due, and how far the task is.
+    ///
+    /// Not while it catches up: where windows close faster than live values are sent, those are old when they arrive.
     pub fn emit(&mut self, now: Timestamp, out: &mut TaskOutputs) {
         if self.is_replaying() {
             return;
         }
         let now = now.micros();
         for (at, times) in [(0, 1), (1, 10), (2, 60)] {
+            let (last, resolution) = (&mut self.emitted[at], Resolution::ALL[at]);
             // A clock that was set back must not stop the emission.
-            let elapsed = now.wrapping_sub(self.emitted_at[at]);
+            let elapsed = now.wrapping_sub(last.at);
             if (0..self.options.emit_every * times).contains(&elapsed) {
                 continue;
             }
-            self.emitted_at[at] = now;
-            self.emit_resolution(Resolution::ALL[at], out);
+            let watermark = self.state.watermark;
+            let outrun = last.watermark.saturating_add(self.options.size_of(resolution)) <= watermark;
+            let twice = outrun && last.outrun;
+            *last = Emission { at: now, watermark, outrun };
+            if !twice {
+                self.emit_resolution(resolution, out);
+            }
             if at == 0 {
                 self.report_progress(out);
             }
@@ -446,7 +469,7 @@ impl Task {
         let position = self.position();
         let held = std::mem::take(&mut self.held).into_iter();
         out.partials
-            .extend(held.map(|(of, start, partial)| self.identity.window(of, start, position, partial)));
+            .extend(held.map(|(of, start, partial)| self.identity.window(of, start, position, &partial)));
     }
 
     /// Moves the task's watermark to another second and does what that allows: decide facts, close windows.
@@ -467,9 +490,9 @@ impl Task {
                 return;
             }
             if replaying {
-                held.push((resolution, start, partial));
+                held.push((resolution, start, encode_partial(&partial)));
             } else {
-                out.partials.push(identity.window(resolution, start, position, partial));
+                out.partials.push(identity.window(resolution, start, position, &encode_partial(&partial)));
             }
         });
     }
@@ -478,8 +501,8 @@ impl Task {
         let position = self.position();
         let Self { identity, state, .. } = self;
         let State { windows, tables, .. } = state;
-        let send = |resolution, start, partial| {
-            out.partials.push(identity.window(resolution, start, position, partial));
+        let send = |resolution, start, partial: Partial<'_>| {
+            out.partials.push(identity.window(resolution, start, position, &encode_partial(&partial)));
         };
         match resolution {
             Resolution::Raw => windows.live_raw(tables, send),
@@ -494,7 +517,7 @@ impl Task {
             idle: self.inputs.iter().all(Input::is_idle),
             fresh: std::mem::take(&mut self.fresh),
         };
-        let value = self.identity.message(Body::Progress(progress));
+        let value = self.identity.message(Body::Progress(progress), &[]);
         let to = |partition| PartialRecord { partition, value: value.clone() };
         out.partials.extend((0..self.identity.merge_partitions).map(to));
     }
@@ -584,8 +607,8 @@ impl Input {
 }
 
 impl TaskIdentity {
-    fn message(&self, body: Body) -> Vec<u8> {
-        Message { origin: self.origin, task: self.partition, body }.encode()
+    fn message(&self, body: Body, partial: &[u8]) -> Vec<u8> {
+        Message { origin: self.origin, task: self.partition, body }.encode(partial)
     }
 
     fn window(
@@ -593,11 +616,11 @@ impl TaskIdentity {
         resolution: Resolution,
         start: i64,
         position: Position,
-        partial: Partial,
+        partial: &[u8],
     ) -> PartialRecord {
         PartialRecord {
             partition: merge_partition(resolution, start, self.merge_partitions),
-            value: self.message(Body::Window { resolution, start, position, partial: Box::new(partial) }),
+            value: self.message(Body::Window { resolution, start, position }, partial),
         }
     }
 }

@@ -147,7 +147,7 @@ impl Windows {
         &mut self,
         watermark: i64,
         tables: &Tables,
-        mut out: impl FnMut(Resolution, i64, Partial),
+        mut out: impl FnMut(Resolution, i64, Partial<'_>),
     ) {
         let closed = |start: i64, size: i64| start + size + self.lateness <= watermark;
         let done = self.raw.iter().take_while(|open| closed(open.start, self.size)).count();
@@ -181,7 +181,7 @@ impl Windows {
     }
 
     /// Hands on the live values of the changed raw windows.
-    pub(crate) fn live_raw(&mut self, tables: &Tables, mut out: impl FnMut(Resolution, i64, Partial)) {
+    pub(crate) fn live_raw(&mut self, tables: &Tables, mut out: impl FnMut(Resolution, i64, Partial<'_>)) {
         for open in self.raw.iter_mut().filter(|open| open.changed) {
             open.changed = false;
             out(Resolution::Raw, open.start, open.state.partial(tables, span(open.start, self.size)));
@@ -196,7 +196,7 @@ impl Windows {
         &mut self,
         resolution: Resolution,
         tables: &Tables,
-        mut out: impl FnMut(Resolution, i64, Partial),
+        mut out: impl FnMut(Resolution, i64, Partial<'_>),
     ) {
         let (rollups, size) = match resolution {
             Resolution::Hour => (&mut self.hours, HOUR),

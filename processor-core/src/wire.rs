@@ -20,9 +20,9 @@ pub(crate) struct Message {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Body {
-    /// The task's full values of a window as of a position. Replaces what it sent before, unless that was of a later
-    /// one: a restarted task begins again at an earlier one.
-    Window { resolution: Resolution, start: i64, position: Position, partial: Box<Partial> },
+    /// The task's full values of a window as of a position; they follow, as [`encode_partial`] writes them. Replaces what
+    /// it sent before, unless that was of a later one: a restarted task begins again at an earlier one.
+    Window { resolution: Resolution, start: i64, position: Position },
     /// Sent to every partition of the topic, after the windows it speaks of.
     Progress(Progress),
 }
@@ -83,17 +83,36 @@ pub enum WireError {
 }
 
 impl Message {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![VERSION]).expect("plain data in memory always encodes")
+    /// `partial` is that of a window, and empty otherwise.
+    pub(crate) fn encode(&self, partial: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + partial.len());
+        bytes.push(VERSION);
+        let mut bytes = postcard::to_extend(self, bytes).expect("plain data in memory always encodes");
+        bytes.extend_from_slice(partial);
+        bytes
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+    /// The message, and the partial of a window, not yet looked at.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), WireError> {
         match bytes {
-            [VERSION, body @ ..] => postcard::from_bytes(body).map_err(|_| WireError::Damaged),
+            [VERSION, body @ ..] => postcard::take_from_bytes(body).map_err(|_| WireError::Damaged),
             [version, ..] => Err(WireError::Version(*version)),
             [] => Err(WireError::Damaged),
         }
     }
+}
+
+/// More than a message has without its partial.
+const HEAD_BYTES: usize = 80;
+
+/// A partial as it travels and waits: made anew each second and seldom looked at, so it is kept in as few bytes.
+pub(crate) fn encode_partial(partial: &Partial<'_>) -> Vec<u8> {
+    postcard::to_extend(partial, Vec::new()).expect("plain data in memory always encodes")
+}
+
+/// The partial in what [`encode_partial`] wrote, with the names in it.
+pub(crate) fn decode_partial(bytes: &[u8]) -> Result<Partial<'_>, WireError> {
+    postcard::from_bytes(bytes).map_err(|_| WireError::Damaged)
 }
 
 /// The partition of the partials topic that a window's partials go to, of `partitions`.

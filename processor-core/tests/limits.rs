@@ -82,7 +82,7 @@ fn run(
             merge.message(offset, &partial.value).expect("this build wrote it");
             offset += 1;
         }
-        merge.emit(&mut points);
+        merge.emit(&mut points).unwrap();
         look(task);
     };
     let mut out = TaskOutputs::default();

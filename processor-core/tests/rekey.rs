@@ -497,7 +497,7 @@ impl<'a> World<'a> {
             merge.message(offset, value).unwrap();
         }
         let mut out = MergeOutputs::default();
-        merge.emit(&mut out);
+        merge.emit(&mut out).unwrap();
         let mut numbers = BTreeMap::new();
         for point in out.points {
             let size = [10, 60, 3_600][point.resolution as usize];

@@ -40,11 +40,38 @@ fn an_hour_hears_of_an_event_whose_raw_window_closed_before_it_was_sent_on() {
         merge.message(offset, &partial.value).expect("this build wrote it");
     }
     let mut points = MergeOutputs::default();
-    merge.emit(&mut points);
+    merge.emit(&mut points).unwrap();
     let hour_before = points.points.iter().find(|point| {
         point.measurement.name == "http_all"
             && point.resolution == Resolution::Hour
             && point.time.millis() < HOUR_START_MS
     });
     assert_eq!(hour_before.and_then(|point| point.field("requests")), Some(&FieldValue::Integer(1)));
+}
+
+#[test]
+fn live_values_wait_while_windows_close_faster_than_they_are_sent_and_one_gap_is_no_reason() {
+    let identity = TaskIdentity { partition: 0, tasks: 1, merge_partitions: 1, origin: 1 };
+    let now = |seconds: i64| Timestamp::from_micros((HOUR_START_MS + seconds * 1_000) * 1_000);
+    let options = Arc::new(Options::default());
+    let mut task = Task::new(options, identity, &[Checkpoint::beginning()], now(0)).unwrap();
+    // A second of wall clock in which the stream moves to `event_s`: whether a live window was sent on.
+    let (mut offset, mut wall_s) = (0, 0);
+    let mut sends_on = |event_s: i64| {
+        let timestamp_ms = HOUR_START_MS + event_s * 1_000;
+        let value =
+            format!("{{\"user_id\":\"u\",\"timestamp\":{timestamp_ms},\"http_status\":200,\"url\":\"/\"}}");
+        let record = Record { offset, timestamp_ms, key: None, value: Some(value.as_bytes()) };
+        task.records(0, now(wall_s), [record], &mut TaskOutputs::default());
+        (offset, wall_s) = (offset + 1, wall_s + 1);
+        let mut out = TaskOutputs::default();
+        task.emit(now(wall_s), &mut out);
+        out.partials.len() > 1 // besides how far it is
+    };
+    assert!(sends_on(0) && sends_on(1) && sends_on(2));
+    assert!(sends_on(40), "a gap");
+    assert!(sends_on(41) && sends_on(42));
+    assert!(sends_on(100));
+    assert!(!sends_on(160) && !sends_on(220) && !sends_on(280), "catching up");
+    assert!(sends_on(281) && sends_on(282), "caught up");
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::{PointMaker, Span, integer};
+use super::{PointMaker, Span, integer, sum_by_name};
 use crate::point::FieldValue;
 use crate::schema;
 use crate::sketch::Sketch;
@@ -134,15 +134,13 @@ impl Window {
         *self = Self::default();
     }
 
-    pub(crate) fn partial(&self, tables: &Tables, span: Span) -> Partial {
-        let mut campaigns: BTreeMap<String, Credit> = BTreeMap::new();
-        for (campaign, credit) in &self.campaigns {
-            let name = match *campaign {
-                Campaign::NONE => NO_CAMPAIGN,
-                Campaign(slot) => tables.campaigns.text(slot),
-            };
-            campaigns.entry(name.to_owned()).or_default().fold(*credit);
-        }
+    pub(crate) fn partial<'a>(&self, tables: &'a Tables, span: Span) -> Partial<'a> {
+        let named = self.campaigns.iter().map(|(campaign, credit)| match *campaign {
+            Campaign::NONE => (NO_CAMPAIGN, *credit),
+            Campaign(slot) => (tables.campaigns.text(slot), *credit),
+        });
+        let mut campaigns = named.collect();
+        sum_by_name(&mut campaigns, |sum, credit| sum.fold(*credit));
         let active = self.sums.checkouts > 0 || tables.series.any_alive(span.start);
         Partial { active, sums: self.sums.clone(), campaigns }
     }
@@ -171,20 +169,24 @@ impl Credit {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Partial {
+pub(crate) struct Partial<'a> {
     /// Whether a point is due even without a checkout.
     active: bool,
     sums: Sums,
-    campaigns: BTreeMap<String, Credit>,
+    /// By name.
+    #[serde(borrow)]
+    campaigns: Vec<(&'a str, Credit)>,
 }
 
-impl Partial {
-    pub(crate) fn absorb(&mut self, other: &Self) {
+impl Partial<'_> {
+    pub(crate) fn absorb(&mut self, other: &mut Self) {
         self.active |= other.active;
         self.sums.fold(&other.sums);
-        for (campaign, credit) in &other.campaigns {
-            self.campaigns.entry(campaign.clone()).or_default().fold(*credit);
-        }
+        self.campaigns.append(&mut other.campaigns);
+    }
+
+    pub(crate) fn settle(&mut self) {
+        sum_by_name(&mut self.campaigns, |sum, credit| sum.fold(*credit));
     }
 
     pub(crate) fn points(&self, points: &mut PointMaker<'_>) {
@@ -194,7 +196,7 @@ impl Partial {
                 FieldValue::Float(credit.conversions as f64),
                 FieldValue::Integer(credit.revenue_cents),
             ];
-            points.push(&schema::ATTRIBUTION, vec![campaign.as_str().into(), MODEL.into()], fields);
+            points.push(&schema::ATTRIBUTION, vec![(*campaign).into(), MODEL.into()], fields);
         }
         if !self.active {
             return;

@@ -29,7 +29,7 @@ pub(crate) struct Window {
 }
 
 /// The same as the window: it has no names to translate.
-pub(crate) type Partial = Window;
+pub(crate) type Partial<'a> = Window;
 
 impl Window {
     pub(crate) fn count(&mut self, why: Uncounted) {
@@ -50,13 +50,16 @@ impl Window {
         *self = Self::default();
     }
 
-    pub(crate) fn partial(&self, _: &Tables, _: Span) -> Partial {
+    pub(crate) fn partial(&self, _: &Tables, _: Span) -> Partial<'_> {
         self.clone()
     }
 
-    pub(crate) fn absorb(&mut self, other: &Self) {
+    pub(crate) fn absorb(&mut self, other: &mut Self) {
         self.fold(other);
     }
+
+    /// There is nothing to do: it has no names.
+    pub(crate) fn settle(&mut self) {}
 
     pub(crate) fn bytes(&self) -> usize {
         0

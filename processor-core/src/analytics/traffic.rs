@@ -2,18 +2,19 @@
 
 mod snapshot;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use events::EventType;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{PointMaker, Span, integer};
+use super::{PointMaker, Span, integer, sum_by_name};
 use crate::ahead::Prepared;
 use crate::count_map::CountMap;
 use crate::interner::OTHER_SLOT;
 use crate::point::FieldValue;
-use crate::route::METHODS;
+use crate::route::{METHODS, OTHER};
 use crate::schema;
 use crate::sketch::Sketch;
 use crate::tables::Tables;
@@ -102,48 +103,34 @@ impl Window {
         self.latency.iter_mut().flatten().for_each(|sketch| sketch.clear());
     }
 
-    pub(crate) fn partial(&self, tables: &Tables, span: Span) -> Partial {
+    pub(crate) fn partial<'a>(&'a self, tables: &'a Tables, span: Span) -> Partial<'a> {
         // Series of the last hour are sent with zeros, so that rates stay exact and alert series do not vanish.
-        let series = tables
-            .series
-            .alive(span.start, span.end)
-            .map(|(slot, series)| (slot, series, self.series.get(slot as usize).copied().unwrap_or(0)))
-            .map(|(_, series, requests)| {
-                let route = tables.routes.text(series.route).to_owned();
-                (SeriesKey { route, method: series.method, status: series.status }, requests)
-            })
-            .collect();
-        let latency = self
-            .latency
-            .iter()
-            .enumerate()
-            .filter_map(|(route, sketch)| {
-                let sketch = sketch.as_deref().filter(|sketch| sketch.count() > 0)?;
-                Some((tables.routes.text(route as u32).to_owned(), sketch.clone()))
-            })
-            .collect();
-        let named = |counts: Vec<(u32, u32, u32)>, text: &dyn Fn(u32) -> String| {
-            counts
-                .into_iter()
-                .map(|(slot, requests, errors)| (text(slot), Count::new(requests, errors)))
-                .collect()
-        };
+        let alive = tables.series.alive(span.start, span.end).map(|(slot, series)| {
+            let requests = self.series.get(slot as usize).copied().unwrap_or(0);
+            let route = tables.routes.text(series.route);
+            (SeriesKey { route, method: series.method, status: series.status }, requests)
+        });
+        let sketches = self.latency.iter().enumerate().filter_map(|(route, sketch)| {
+            let sketch = sketch.as_deref().filter(|sketch| sketch.count() > 0)?;
+            Some((tables.routes.text(route as u32), Cow::Borrowed(sketch)))
+        });
+        let url = |slot| tables.urls.text(slot);
+        let user = |slot| tables.users.text(slot);
+        let urls = greatest(&self.urls, URL_CANDIDATES, url);
+        let urls =
+            urls.into_iter().map(|(slot, requests, errors)| (Url(url(slot)), Count::new(requests, errors)));
+        let users = greatest(&self.users, TOP, user);
+        let users =
+            users.into_iter().map(|(slot, requests, errors)| (user(slot), Count::new(requests, errors)));
         // Users that found no room may be any number, one at least, and some may be told apart by now.
         let others = usize::from(self.users.len() > 1 && self.users.contains(OTHER_SLOT));
         Partial {
             events: self.events,
-            series,
+            series: by_name(alive),
             users: (self.users.len() - others) as u64,
-            latency,
-            urls: named(greatest(&self.urls, URL_CANDIDATES, |slot| tables.urls.text(slot)), &|slot| {
-                match tables.urls.text(slot) {
-                    crate::route::OTHER => crate::route::OTHER.to_owned(),
-                    path => format!("/{path}"),
-                }
-            }),
-            top_users: named(greatest(&self.users, TOP, |slot| tables.users.text(slot)), &|slot| {
-                tables.users.text(slot).to_owned()
-            }),
+            latency: by_name(sketches),
+            urls: by_name(urls),
+            top_users: by_name(users),
         }
     }
 
@@ -157,24 +144,56 @@ impl Window {
     }
 }
 
-/// The `n` keys with the most requests, at least one; ties go to the lesser text.
-fn greatest<'a>(counts: &CountMap, n: usize, text: impl Fn(u32) -> &'a str) -> Vec<(u32, u32, u32)> {
-    let mut all: Vec<_> = counts.iter().filter(|(_, requests, _)| *requests > 0).collect();
-    let by_rank =
-        |a: &(u32, u32, u32), b: &(u32, u32, u32)| b.1.cmp(&a.1).then_with(|| text(a.0).cmp(text(b.0)));
-    if all.len() > n {
-        all.select_nth_unstable_by(n - 1, by_rank);
-        all.truncate(n);
-    }
-    all.sort_unstable_by(by_rank);
+fn by_name<K: Ord, V>(all: impl Iterator<Item = (K, V)>) -> Vec<(K, V)> {
+    let mut all: Vec<_> = all.collect();
+    all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     all
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct SeriesKey {
-    route: String,
+/// The `n` keys with the most requests, at least one, in no particular order; ties go to the lesser text.
+fn greatest<'a>(counts: &CountMap, n: usize, text: impl Fn(u32) -> &'a str) -> Vec<(u32, u32, u32)> {
+    let mut all: Vec<_> = counts.iter().filter(|(_, requests, _)| *requests > 0).collect();
+    if all.len() > n {
+        all.select_nth_unstable_by(n - 1, |a, b| b.1.cmp(&a.1).then_with(|| text(a.0).cmp(text(b.0))));
+        all.truncate(n);
+    }
+    all
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct SeriesKey<'a> {
+    route: &'a str,
     method: u8,
     status: u16,
+}
+
+/// The path of a URL without its leading slash, as tables have it; on the wire it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Url<'a>(&'a str);
+
+impl Serialize for Url<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            OTHER => to.serialize_str(OTHER),
+            path => to.collect_str(&format_args!("/{path}")),
+        }
+    }
+}
+
+impl<'a, 'de: 'a> Deserialize<'de> for Url<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(from)?;
+        Ok(Self(text.strip_prefix('/').unwrap_or(text)))
+    }
+}
+
+impl Url<'_> {
+    fn text(self) -> String {
+        match self.0 {
+            OTHER => OTHER.to_owned(),
+            path => format!("/{path}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -194,35 +213,37 @@ impl Count {
     }
 }
 
+/// Every list is by name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Partial {
+pub(crate) struct Partial<'a> {
     events: [u64; EventType::ALL.len()],
-    series: BTreeMap<SeriesKey, u64>,
+    #[serde(borrow)]
+    series: Vec<(SeriesKey<'a>, u64)>,
     /// Users are keyed to one partition, so distinct users add up. A lower bound where users found no room.
     users: u64,
-    latency: BTreeMap<String, Sketch>,
-    urls: BTreeMap<String, Count>,
+    latency: Vec<(&'a str, Cow<'a, Sketch>)>,
+    urls: Vec<(Url<'a>, Count)>,
     /// For the same reason the top users of all are among the top users of each.
-    top_users: BTreeMap<String, Count>,
+    top_users: Vec<(&'a str, Count)>,
 }
 
-impl Partial {
-    pub(crate) fn absorb(&mut self, other: &Self) {
+impl Partial<'_> {
+    pub(crate) fn absorb(&mut self, other: &mut Self) {
         for (sum, count) in self.events.iter_mut().zip(&other.events) {
             *sum += count;
         }
-        for (key, requests) in &other.series {
-            *self.series.entry(key.clone()).or_default() += requests;
-        }
         self.users += other.users;
-        for (route, sketch) in &other.latency {
-            self.latency.entry(route.clone()).or_default().fold(sketch);
-        }
-        for (mine, theirs) in [(&mut self.urls, &other.urls), (&mut self.top_users, &other.top_users)] {
-            for (key, count) in theirs {
-                mine.entry(key.clone()).or_default().add(*count);
-            }
-        }
+        self.series.append(&mut other.series);
+        self.latency.append(&mut other.latency);
+        self.urls.append(&mut other.urls);
+        self.top_users.append(&mut other.top_users);
+    }
+
+    pub(crate) fn settle(&mut self) {
+        sum_by_name(&mut self.series, |sum, requests| *sum += *requests);
+        sum_by_name(&mut self.latency, |sum, sketch| sum.to_mut().fold(sketch));
+        sum_by_name(&mut self.urls, |sum, count| sum.add(*count));
+        sum_by_name(&mut self.top_users, |sum, count| sum.add(*count));
     }
 
     pub(crate) fn points(&self, points: &mut PointMaker<'_>) {
@@ -241,22 +262,25 @@ impl Partial {
                     FieldValue::Float(sketch.quantile(0.99)),
                     FieldValue::Float(sketch.max()),
                 ];
-                points.push(&schema::LATENCY, vec![route.as_str().into()], fields);
+                points.push(&schema::LATENCY, vec![(*route).into()], fields);
             }
         }
-        for (of, counts) in [(&schema::URL_TOP, &self.urls), (&schema::USER_TOP, &self.top_users)] {
-            for (rank, (text, count)) in (1..=TOP).zip(ranked(counts)) {
-                let fields =
-                    vec![FieldValue::Text(text.into()), integer(count.requests), integer(count.errors)];
-                points.push(of, vec![format!("{rank:02}").into()], fields);
-            }
+        let mut top = |of, rank: usize, text: String, count: &Count| {
+            let fields = vec![FieldValue::Text(text.into()), integer(count.requests), integer(count.errors)];
+            points.push(of, vec![format!("{rank:02}").into()], fields);
+        };
+        for (rank, (url, count)) in (1..).zip(ranked(&self.urls)) {
+            top(&schema::URL_TOP, rank, url.text(), count);
+        }
+        for (rank, (user, count)) in (1..).zip(ranked(&self.top_users)) {
+            top(&schema::USER_TOP, rank, (*user).to_owned(), count);
         }
     }
 
     fn request_points(&self, points: &mut PointMaker<'_>) {
         let mut by_status: BTreeMap<u16, u64> = BTreeMap::new();
         let (mut total, mut errors, mut client_errors) = (0, 0, 0);
-        for (key, &requests) in &self.series {
+        for &(key, requests) in &self.series {
             let error = if key.status >= 500 { requests } else { 0 };
             let client_error = if (400..500).contains(&key.status) { requests } else { 0 };
             total += requests;
@@ -264,8 +288,7 @@ impl Partial {
             client_errors += client_error;
             *by_status.entry(key.status).or_default() += requests;
             let method = METHODS[usize::from(key.method).min(METHODS.len() - 1)];
-            let tags: Vec<Arc<str>> =
-                vec![method.into(), key.route.as_str().into(), key.status.to_string().into()];
+            let tags: Vec<Arc<str>> = vec![method.into(), key.route.into(), key.status.to_string().into()];
             points.push(&schema::HTTP, tags, vec![integer(requests), integer(error), integer(client_error)]);
         }
         for (status, requests) in by_status {
@@ -287,9 +310,15 @@ impl Partial {
     }
 }
 
-/// By requests, the most first; ties go to the lesser text.
-fn ranked(counts: &BTreeMap<String, Count>) -> impl Iterator<Item = (&str, Count)> {
-    let mut all: Vec<_> = counts.iter().map(|(text, count)| (text.as_str(), *count)).collect();
-    all.sort_by_key(|(_, count)| std::cmp::Reverse(count.requests)); // stable, and the map is in text order
+/// The [`TOP`] by requests of a list by name, the most first; ties go to the lesser name.
+fn ranked<K: Ord>(counts: &[(K, Count)]) -> impl Iterator<Item = &(K, Count)> {
+    let mut all: Vec<_> = counts.iter().collect();
+    let by_rank =
+        |a: &&(K, Count), b: &&(K, Count)| b.1.requests.cmp(&a.1.requests).then_with(|| a.0.cmp(&b.0));
+    if all.len() > TOP {
+        all.select_nth_unstable_by(TOP - 1, by_rank);
+        all.truncate(TOP);
+    }
+    all.sort_unstable_by(by_rank);
     all.into_iter()
 }

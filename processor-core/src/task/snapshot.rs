@@ -6,7 +6,7 @@ use events::Timestamp;
 
 use super::by_user::FrozenByUser;
 use super::state::State;
-use super::{Input, Task, TaskIdentity, TaskTotals, needed_from, settled};
+use super::{Emission, Input, Task, TaskIdentity, TaskTotals, needed_from, settled};
 use crate::analytics::first_click::Campaign;
 use crate::checkpoint::Checkpoint;
 use crate::clock::{InputClock, NOT_BEGUN, ReplayPoint, ReplayPoints};
@@ -161,7 +161,7 @@ impl Task {
             inputs,
             state,
             totals: TaskTotals::default(),
-            emitted_at: [0; 3],
+            emitted: [Emission::NEVER; 3],
             fresh: Freshness::default(),
             forgotten_at,
             settled: settled(starts),

@@ -128,7 +128,7 @@ impl Stage2 {
         let mut of = Vec::new();
         for (partition, slot) in &mut self.merges {
             let before = out.points.len();
-            slot.merge.emit(&mut out);
+            slot.merge.emit(&mut out).unwrap();
             if slot.merge.is_replaying() {
                 continue;
             }

@@ -47,7 +47,7 @@ fn requests(partials: &[Vec<u8>]) -> BTreeMap<(u8, i64), FieldValue> {
     let mut out = MergeOutputs::default();
     for (offset, value) in (0..).zip(partials) {
         merge.message(offset, value).expect("this build wrote it");
-        merge.emit(&mut out);
+        merge.emit(&mut out).unwrap();
     }
     let points = out.points.iter().filter(|point| point.measurement.name == "http_all");
     points.map(|point| ((point.resolution as u8, point.time.secs()), point.fields[0].clone())).collect()

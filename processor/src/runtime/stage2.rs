@@ -161,18 +161,25 @@ impl Stage2 {
     }
 
     /// Seals an epoch when it is time, and commits those that are durable.
-    pub(super) fn turn(&mut self) {
+    pub(super) fn turn(&mut self) -> Result<(), RunError> {
         self.complete();
         self.renew_membership();
         if self.sealed_at.elapsed() < self.shared.merge_interval || !self.may_read() {
-            return;
+            return Ok(());
         }
         self.sealed_at = Instant::now();
         let mut out = MergeOutputs::default();
         let mut commits = Vec::new();
         let merged = self.shared.merged();
         for slot in self.merges.values_mut() {
-            slot.merge.emit(&mut out);
+            slot.merge.emit(&mut out).map_err(|error| {
+                RunError::Output(format!(
+                    "{} [{}] before offset {}: {error}",
+                    self.shared.partials_topic,
+                    slot.partition,
+                    slot.merge.next_offset()
+                ))
+            })?;
             let checkpoint = slot.merge.checkpoint();
             self.shared
                 .frontier
@@ -191,7 +198,7 @@ impl Stage2 {
             }
         }
         if out.points.is_empty() && commits.is_empty() && out.fresh.is_empty() {
-            return;
+            return Ok(());
         }
         self.shared.epochs.fetch_add(1, Ordering::Relaxed);
         let id = self.epochs.seal(MergeCommits { commits, fresh: out.fresh });
@@ -205,6 +212,7 @@ impl Stage2 {
             self.shared.submit(out.points, ack);
         }
         self.complete();
+        Ok(())
     }
 
     fn complete(&mut self) {

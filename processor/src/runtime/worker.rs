@@ -154,7 +154,7 @@ impl Worker {
             if self.stage2.may_read() {
                 self.merge(Duration::ZERO)?;
             }
-            self.stage2.turn();
+            self.stage2.turn()?;
             self.stage1.turn(self.draining)?;
             self.read()?;
             self.link.ended.store(self.stage1.ended(), Ordering::Release);

@@ -184,7 +184,7 @@ impl Pipeline {
     fn merge(&mut self) {
         for merge in &mut self.merges {
             let mut out = MergeOutputs::default();
-            merge.emit(&mut out);
+            merge.emit(&mut out).unwrap();
             for point in out.points {
                 let stored = Stored {
                     time: point.time.micros(),
