@@ -239,6 +239,26 @@ impl Kafka {
         producer.flush(Duration::from_secs(30)).expect("every record is acknowledged");
     }
 
+    /// Writes any number of records, `(key, value)`, and waits for their acknowledgement.
+    ///
+    /// # Panics
+    /// If one is not acknowledged.
+    pub fn produce_crowd(&self, topic: &str, records: impl IntoIterator<Item = (String, String)>) {
+        let mut config = self.client();
+        config.set("enable.idempotence", "true").set("linger.ms", "50").set("compression.type", "lz4");
+        let producer: BaseProducer = config.create().expect("a producer");
+        for (key, value) in records {
+            let mut record = BaseRecord::to(topic).key(&key).payload(&value);
+            while let Err((error, again)) = producer.send(record) {
+                let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+                assert!(full, "a record is queued: {error}");
+                producer.poll(Duration::from_millis(10));
+                record = again;
+            }
+        }
+        producer.flush(Duration::from_secs(60)).expect("every record is acknowledged");
+    }
+
     /// Writes records again as they are, with key, headers and timestamp, each to its partition.
     ///
     /// # Panics

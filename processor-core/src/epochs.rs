@@ -134,6 +134,11 @@ impl<P: EpochPayload> TaskEpochs<P> {
         self.find(id).map(|epoch| &mut epoch.payload)
     }
 
+    /// What the epochs in flight carry.
+    pub fn payloads(&self) -> impl Iterator<Item = &P> {
+        self.epochs.iter().map(|epoch| &epoch.payload)
+    }
+
     /// The epoch's outputs are durable (exactly once: its transaction is committed); `partials` is the last offset it
     /// wrote to each partition of the partials topic.
     pub fn published(&mut self, id: EpochId, partials: BTreeMap<u32, i64>) {

@@ -155,6 +155,9 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
     if let Some(rekeyed) = &mut core.rekeyed {
         rekeyed.partitions = sources;
     }
+    let plan = settings.memory_plan(topology.tasks);
+    (core.limits, core.urls_max) = (plan.limits, plan.urls);
+    limits::introduce(&plan, &topology, &board);
     let Some(transactors) = transactors(settings, &client, page.addr().port(), &board, shutdown)? else {
         return Ok(RunSummary::default());
     };
@@ -166,7 +169,7 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         board: Arc::clone(&board),
         live,
     };
-    let shared = Arc::new(Shared::new(Arc::new(core), topology, parts, settings));
+    let shared = Arc::new(Shared::new(Arc::new(core), topology, plan, parts, settings));
     let marks = incidents::follow(&client, &settings.kafka.incidents_topic, &shared);
 
     let handler = Arc::new(assign::Coordinator::new(Arc::clone(&shared), options.until_end));
@@ -181,7 +184,7 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
             group_instance_id: settings.kafka.instance_id.clone(),
             // Each worker has a queue for records and one for partials.
             workers: 2 * workers,
-            prefetch_bytes: prefetch_bytes(settings),
+            prefetch_bytes: plan.prefetch,
         },
         &topics,
         Arc::clone(&handler) as Arc<dyn crate::kafka::Assignments>,
@@ -230,11 +233,6 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         seconds: started.elapsed().as_secs_f64(),
         cpu_seconds: status.cpu_seconds,
     })
-}
-
-/// The most that is fetched ahead.
-fn prefetch_bytes(settings: &Settings) -> usize {
-    ConsumerSettings::PREFETCH_BYTES.min(settings.memory.budget as usize / 8)
 }
 
 /// A transactional producer per worker where delivery is exactly once, ready to begin. `None` when asked to stop.

@@ -9,6 +9,7 @@ mod inputs;
 mod kafka;
 mod keys;
 mod layers;
+mod memory;
 mod problem;
 mod reader;
 pub mod reference;
@@ -28,6 +29,7 @@ use std::time::Duration;
 pub use inputs::{Format, InputSettings};
 pub use kafka::{KafkaProperties, KafkaSettings};
 pub use layers::Sources;
+pub use memory::{MemoryPlan, MemorySettings};
 pub use problem::{Origin, Problem, SettingsError};
 pub use processor_core::Delivery;
 pub use secret::Secret;
@@ -112,13 +114,6 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
 }
 
-/// Memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemorySettings {
-    /// Bytes of state and buffers.
-    pub budget: u64,
-}
-
 /// What happens on a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShutdownSettings {
@@ -181,7 +176,11 @@ impl Settings {
             files: reader.has("files").then(|| FileSinkSettings::read(reader)),
             state: reader.has("state").then(|| StateSettings::read(reader)),
             http: HttpSettings { listen: read_listen(reader) },
-            memory: MemorySettings { budget: reader.size("memory.budget") },
+            memory: MemorySettings {
+                budget: reader.size("memory.budget"),
+                instances: NonZeroUsize::new(count(reader.integer("memory.instances")))
+                    .expect("zero is out of range"),
+            },
             shutdown: ShutdownSettings { deadline: reader.duration("shutdown.deadline") },
             workers: read_workers(reader),
             log: LogSettings::read(reader),

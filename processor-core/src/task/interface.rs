@@ -185,6 +185,16 @@ impl TaskOutputs {
     pub fn is_empty(&self) -> bool {
         self.partials.is_empty() && self.dead_letters.is_empty() && self.late.is_empty()
     }
+
+    /// Bytes of the values in it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let value = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+        let partials = self.partials.iter().map(|partial| partial.value.len());
+        let dead_letters = self.dead_letters.iter().map(|letter| value(&letter.value));
+        let late = self.late.iter().map(|late| value(&late.value));
+        partials.chain(dead_letters).chain(late).sum()
+    }
 }
 
 /// A record for the partials topic.

@@ -133,6 +133,11 @@ impl InfluxSink {
         Ok(Self { lanes, shared, url: config.url.clone() })
     }
 
+    /// Line protocol that waits or is under way, bytes.
+    pub fn bytes_waiting(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.waiting().1).sum()
+    }
+
     /// Drops what waits, whose acks never fire, and waits until no request of before is under way: afterwards another
     /// writer's values of the same points are safe from this one's. Bounded by the server's own limit for a write.
     pub fn forget(&self) {

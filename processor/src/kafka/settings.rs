@@ -35,8 +35,8 @@ pub struct ConsumerSettings {
 }
 
 impl ConsumerSettings {
-    /// Default of [`ConsumerSettings::prefetch_bytes`].
-    pub const PREFETCH_BYTES: usize = 32 << 20;
+    /// [`ConsumerSettings::prefetch_bytes`] where memory is not short: more reads no faster.
+    pub const PREFETCH_BYTES: usize = 16 << 20;
 }
 
 /// What the producing side needs.
@@ -79,6 +79,9 @@ pub(crate) const SESSION_TIMEOUT_MIN: Duration = Duration::from_secs(25);
 /// readers of its topics for so long, unless it comes back under the same name before.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Kafka answers with a larger batch all the same, if it is the first.
+const FETCH_BYTES_MIN: usize = 1 << 20;
+
 /// Largest record of `clickpulse.partials`, and so of the producer: 8 MiB.
 pub(crate) const RECORD_BYTES_MAX: usize = 8 << 20;
 
@@ -91,6 +94,8 @@ impl ConsumerSettings {
         let queue_kbytes = (self.prefetch_bytes / self.workers.max(1) / 1024).clamp(256, 2_097_151);
         let mut config = self.client.base(Role::Consumer);
         config
+            // An answer of many partitions comes on top of what is queued, and decompressed.
+            .set("fetch.max.bytes", (self.prefetch_bytes / 4).max(FETCH_BYTES_MIN).to_string())
             .set("group.id", &self.group_id)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
@@ -247,9 +252,9 @@ impl Role {
             Self::Consumer => &[
                 // The default of 1000 stops fetching for a second whenever the queue is full.
                 ("fetch.queue.backoff.ms", "5"),
-                // Enough to keep both sides busy. The default of 100000 reads no faster and holds twice the memory
-                // when a worker waits: 300 bytes of librdkafka come with every record.
-                ("queued.min.messages", "20000"),
+                // Enough to keep both sides busy. The default of 100000 reads no faster and holds far more memory when a
+                // worker waits: 300 bytes of librdkafka come with every record.
+                ("queued.min.messages", "4000"),
                 ("fetch.wait.max.ms", "100"),
             ],
             Self::Producer => &[("compression.type", "lz4"), ("linger.ms", "5")],

@@ -1,8 +1,36 @@
 //! What is said when a task has no room for more.
 
-use processor_core::Beyond;
+use processor_core::{Beyond, Limits};
 
-use super::shared::{Shared, lock};
+use super::shared::{Shared, Topology, lock, now};
+use crate::settings::MemoryPlan;
+use crate::status::StatusBoard;
+
+/// Says at the start what a task keeps, and whether the budget is enough for that many.
+pub(super) fn introduce(plan: &MemoryPlan, topology: &Topology, board: &StatusBoard) {
+    let Limits { users, products, event_ids, checkout_ids, clicks, waiting_facts } = plan.limits;
+    let urls = plan.urls;
+    tracing::info!(
+        users,
+        products,
+        event_ids,
+        checkout_ids,
+        clicks,
+        waiting_facts,
+        urls,
+        "what memory.budget keeps of each partition at most"
+    );
+    if let Some(needed) = plan.too_small {
+        let text = format!(
+            "memory.budget is too little for {} partitions and may be outgrown: set {} MB, or memory.instances to how many \
+             instances share them",
+            topology.tasks,
+            needed.div_ceil(1_000_000)
+        );
+        tracing::warn!("{text}");
+        board.error(now().millis(), text);
+    }
+}
 
 /// Warns of every limit that is reached, once: the numbers of it are on the page and in `/metrics`.
 pub(super) fn warn(shared: &Shared, beyond: &Beyond) {

@@ -26,6 +26,8 @@ pub(super) struct TaskEpoch {
     /// Wall clock, milliseconds.
     pub(super) sealed_ms: i64,
     pub(super) relayed: Option<Relayed>,
+    /// Of the outputs; 0 once they are published.
+    pub(super) bytes: usize,
 }
 
 /// Stands for all relays of a worker in [`EpochPayload::forget`]; no partition number is as great.

@@ -116,7 +116,7 @@ pub(super) fn introduce(board: &StatusBoard, settings: &Settings) {
             },
             memory: MemoryStatus {
                 budget: settings.memory.budget,
-                prefetch_max: super::prefetch_bytes(settings) as u64,
+                prefetch_max: settings.prefetch_bytes(),
                 ..MemoryStatus::default()
             },
             ..PipelineStatus::default()

@@ -14,7 +14,7 @@ use super::sinks::Sinks;
 use super::stage0::SourceId;
 use crate::kafka::{Commit, KafkaOutbox, Membership};
 use crate::live::Live;
-use crate::settings::Settings;
+use crate::settings::{MemoryPlan, Settings};
 use crate::state::Snapshots;
 use crate::status::{MergeFacts, MergeStatus, RelayStatus, StatusBoard, TaskStatus};
 
@@ -31,6 +31,7 @@ pub(super) struct Topology {
 pub(super) struct Shared {
     pub(super) core: Arc<Options>,
     pub(super) topology: Topology,
+    pub(super) memory: MemoryPlan,
     /// What a task reads, in the order of its inputs.
     pub(super) task_topics: Vec<String>,
     pub(super) origin: u64,
@@ -105,13 +106,20 @@ struct Sample {
 }
 
 impl Shared {
-    pub(super) fn new(core: Arc<Options>, topology: Topology, parts: Parts, settings: &Settings) -> Self {
+    pub(super) fn new(
+        core: Arc<Options>,
+        topology: Topology,
+        memory: MemoryPlan,
+        parts: Parts,
+        settings: &Settings,
+    ) -> Self {
         let Parts { outbox, membership, sink, snapshots, board, live } = parts;
         Self {
             origin: core.origin(&settings.kafka.group_id),
             task_topics: core.task_topics().map(str::to_owned).collect(),
             core,
             topology,
+            memory,
             partials_topic: settings.kafka.partials_topic.clone(),
             epoch_interval: settings.epoch_interval,
             merge_interval: settings.merge_interval,

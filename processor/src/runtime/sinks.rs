@@ -83,6 +83,11 @@ impl Sinks {
         }
     }
 
+    /// Line protocol that waits to be written.
+    pub(super) fn bytes_waiting(&self) -> u64 {
+        self.influx.as_ref().map_or(0, InfluxSink::bytes_waiting)
+    }
+
     /// Writes what it can until the deadline; returns how many points were left.
     pub(super) fn shutdown(&self, deadline: Duration) -> u64 {
         let influx = self.influx.as_ref().map_or(0, |sink| sink.shutdown(deadline).points);

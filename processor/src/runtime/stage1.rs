@@ -27,6 +27,8 @@ const EPOCHS_IN_FLIGHT_MAX: usize = 60;
 const EPOCHS_UNPUBLISHED_MAX: usize = 2;
 /// Dead letters and late records of an epoch; beyond it the epoch is sealed at once.
 const OUTPUTS_MAX: usize = 20_000;
+/// The part of what a worker may have unpublished that an epoch has at most, so that one grows while one is published.
+const EPOCH_SHARE: usize = 3;
 /// How often tasks are told the wall clock.
 const TICK: Duration = Duration::from_millis(200);
 /// Aborts of one epoch in a row after which the process ends: what Kafka refuses so often it refuses for good.
@@ -117,6 +119,8 @@ pub(super) struct Stage1 {
     tasks: BTreeMap<i32, TaskSlot>,
     /// Filled by the tasks until the epoch is sealed, per task.
     outputs: BTreeMap<i32, TaskOutputs>,
+    /// Bytes of the outputs, as of the last records.
+    open_bytes: usize,
     epochs: TaskEpochs<TaskEpoch>,
     aborts: Aborts,
     /// The group refused our offsets: nothing is published until it has said what is ours.
@@ -141,6 +145,7 @@ impl Stage1 {
             publisher,
             tasks: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            open_bytes: 0,
             aborts: Aborts::default(),
             membership_lost: false,
             sealed_at: Instant::now(),
@@ -219,13 +224,25 @@ impl Stage1 {
 
     /// Whether records may be read: not while too much waits to be published or merged.
     pub(super) fn may_read(&self) -> bool {
+        self.may_go_on() && self.unpublished_bytes() < self.shared.memory.unpublished
+    }
+
+    fn may_go_on(&self) -> bool {
         self.epochs.in_flight() < EPOCHS_IN_FLIGHT_MAX && !self.membership_lost && self.stage0.may_read()
+    }
+
+    /// Of the outputs that Kafka does not have.
+    fn unpublished_bytes(&self) -> usize {
+        self.open_bytes + self.epochs.payloads().map(|epoch| epoch.bytes).sum::<usize>()
     }
 
     /// Why not.
     pub(super) fn pause(&self) -> Option<&'static str> {
         if self.membership_lost {
             return Some("waiting for the group to say which partitions are ours");
+        }
+        if self.may_go_on() && !self.may_read() {
+            return Some("waiting until kafka has what was made of what was read");
         }
         (!self.may_read()).then_some("waiting until the sink confirms what was read")
     }
@@ -278,7 +295,9 @@ impl Stage1 {
         } else {
             slot.task.records(input, now(), records, out);
         }
-        if out.dead_letters.len() + out.late.len() > OUTPUTS_MAX {
+        let others = out.dead_letters.len() + out.late.len();
+        self.open_bytes = self.outputs.values().map(TaskOutputs::bytes).sum();
+        if others > OUTPUTS_MAX || self.open_bytes > self.shared.memory.unpublished / EPOCH_SHARE {
             self.seal();
         }
         Ok(())
@@ -407,7 +426,7 @@ impl Stage1 {
             Delivery::ExactlyOnce => EPOCHS_UNPUBLISHED_MAX,
             Delivery::AtLeastOnce => EPOCHS_IN_FLIGHT_MAX,
         };
-        self.may_read() && self.epochs.unpublished() < room
+        self.may_go_on() && self.epochs.unpublished() < room
     }
 
     /// Ends the epoch: its outputs and the offsets after them go on together.
@@ -416,6 +435,7 @@ impl Stage1 {
         let commits: Vec<Commit> = self.commits();
         let states = self.freeze();
         let outputs = std::mem::take(&mut self.outputs);
+        self.open_bytes = 0;
         let relayed = self.stage0.seal();
         if outputs.values().all(TaskOutputs::is_empty) && commits.is_empty() && relayed.is_none() {
             let last = self.last_sealed;
@@ -423,8 +443,10 @@ impl Stage1 {
             return;
         }
         let outputs = outputs.into_iter().filter(|(_, outputs)| !outputs.is_empty());
-        let outputs = outputs.map(|(partition, outputs)| (partition, Arc::new(outputs))).collect();
-        let id = self.epochs.seal(TaskEpoch { outputs, commits, relayed, sealed_ms: now().millis() });
+        let outputs: BTreeMap<i32, _> =
+            outputs.map(|(partition, outputs)| (partition, Arc::new(outputs))).collect();
+        let bytes = outputs.values().map(|outputs| outputs.bytes()).sum();
+        let id = self.epochs.seal(TaskEpoch { outputs, commits, relayed, sealed_ms: now().millis(), bytes });
         self.last_sealed = Some(id);
         states.into_iter().for_each(|state| self.keep(Some(id), state));
         self.shared.epochs.fetch_add(1, Ordering::Relaxed);
@@ -481,9 +503,14 @@ impl Stage1 {
         match published {
             Published::Done(partials) => {
                 self.aborts = Aborts::default();
-                if let Some(relayed) = self.epochs.payload_mut(id).and_then(|epoch| epoch.relayed.as_mut()) {
-                    self.stage0.published(relayed);
-                    relayed.records = Arc::default(); // the offsets may still have to be committed
+                if let Some(epoch) = self.epochs.payload_mut(id) {
+                    // Only the offsets may still have to be committed.
+                    epoch.outputs = BTreeMap::new();
+                    epoch.bytes = 0;
+                    if let Some(relayed) = &mut epoch.relayed {
+                        self.stage0.published(relayed);
+                        relayed.records = Arc::default();
+                    }
                 }
                 self.epochs.published(id, partials);
                 for (_, state) in self.frozen.extract_if(.., |(epoch, _)| *epoch <= id) {

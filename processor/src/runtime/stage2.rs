@@ -19,6 +19,10 @@ use crate::status::{MergeFacts, MergeStatus};
 /// Batches of points that may wait for the sinks. Beyond it no partials are read, and so, a little later, no records.
 const EPOCHS_IN_FLIGHT_MAX: usize = 8;
 
+/// Partials that an epoch's points are made of; beyond it the epoch is sealed at once. As points they take some ten
+/// times as much.
+const EPOCH_BYTES_MAX: usize = 1 << 20;
+
 /// The longest a rebalance waits for a sink.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 const SETTLE_STEP: Duration = Duration::from_millis(50);
@@ -64,6 +68,8 @@ pub(super) struct Stage2 {
     durable: Receiver<EpochId>,
     tell_durable: Sender<EpochId>,
     sealed_at: Instant,
+    /// Of the partials read since.
+    unsealed_bytes: usize,
     /// What was handed to an epoch last.
     sealed: BTreeMap<i32, Commit>,
     /// What was committed last: true at any time, so it can be said again to renew the membership.
@@ -85,6 +91,7 @@ impl Stage2 {
             durable,
             tell_durable,
             sealed_at: Instant::now(),
+            unsealed_bytes: 0,
             sealed: BTreeMap::new(),
             committed: BTreeMap::new(),
             renewed_at: Instant::now(),
@@ -125,8 +132,10 @@ impl Stage2 {
         }
     }
 
+    /// Whether partials may be read and points be made of them: not while too much waits for the sinks.
     pub(super) fn may_read(&self) -> bool {
-        self.epochs.in_flight() < EPOCHS_IN_FLIGHT_MAX
+        let has_room = || self.shared.sink.bytes_waiting() < self.shared.memory.sink_queue;
+        self.epochs.in_flight() < EPOCHS_IN_FLIGHT_MAX && (self.epochs.in_flight() == 0 || has_room())
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -140,6 +149,7 @@ impl Stage2 {
             begin(&mut self.committed, &self.shared.partials_topic, run.partition(), first.offset());
         }
         for message in run.iter() {
+            self.unsealed_bytes += message.payload().map_or(0, <[u8]>::len);
             slot.merge.message(message.offset(), message.payload().unwrap_or_default()).map_err(|error| {
                 RunError::Output(format!(
                     "{} [{}] at offset {}: {error}",
@@ -164,9 +174,11 @@ impl Stage2 {
     pub(super) fn turn(&mut self) -> Result<(), RunError> {
         self.complete();
         self.renew_membership();
-        if self.sealed_at.elapsed() < self.shared.merge_interval || !self.may_read() {
+        let is_due = self.sealed_at.elapsed() >= self.shared.merge_interval;
+        if !(is_due || self.unsealed_bytes > EPOCH_BYTES_MAX) || !self.may_read() {
             return Ok(());
         }
+        self.unsealed_bytes = 0;
         self.sealed_at = Instant::now();
         let mut out = MergeOutputs::default();
         let mut commits = Vec::new();

@@ -18,7 +18,7 @@ use crate::kafka::{Consumer, Item, QueueId, Transactor, WorkerQueue};
 /// Records taken from librdkafka at once: enough to spread the cost of a call, few enough to stay in the caches.
 const BATCH_MAX: usize = 2_000;
 /// Partials are large; a few at a time keep memory flat.
-const MERGE_BATCH_MAX: usize = 128;
+const MERGE_BATCH_MAX: usize = 32;
 /// The longest a worker waits for records before it looks at everything else.
 const WAIT: Duration = Duration::from_millis(20);
 /// How often the status hears of a worker.

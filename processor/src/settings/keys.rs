@@ -386,7 +386,16 @@ pub(crate) const KEYS: &[Key] = &[
         "512MB",
         64_000_000,
         1_000_000_000_000,
-        "What the process is meant to stay within. Records fetched ahead take at most an eighth of it.",
+        "What the process stays within. It decides how many users, ids, clicks and URLs each partition keeps; what is \
+         beyond is given up in a documented order, counted, and said (docs/guarantees.md).",
+    ),
+    integer(
+        "memory.instances",
+        "1",
+        1,
+        1_000,
+        "How many instances share the partitions. Each then keeps more of its own; if fewer run, they may outgrow the \
+         budget. The same for all of them.",
     ),
     duration(
         "shutdown.deadline",
