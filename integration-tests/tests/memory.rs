@@ -47,20 +47,16 @@ fn a_stream_that_is_far_behind_is_caught_up_within_the_budget() {
 fn an_hour_that_goes_by_while_influxdb_is_away_waits_within_the_budget() {
     let (kafka, mut influx, names) = (Kafka::start(), Influx::start_own(), Names::unique("memory-away"));
     kafka.create_topic(&names.topic, PARTITIONS);
-    let mut processor = Processor::run(&config(&kafka, &influx, &names), &[]);
-    processor.await_ready();
-    influx.stop();
-    // An hour of event time.
-    let events = events();
+    let events = events() / 3;
+    let rate = events / 3_600; // an hour of event time
     let mut producer = Producer::spawn_to(
         &kafka,
         &names,
-        &format!(
-            "--rate {} --unpaced --count {events} --users 20000 --start-time 2026-11-01T00:00:00Z",
-            events / 3_600
-        ),
+        &format!("--rate {rate} --unpaced --count {events} --users 20000 --start-time 2026-11-01T00:00:00Z"),
     );
     assert_eq!(producer.process.wait(PATIENCE), 0, "{}", producer.process.log());
+    influx.stop();
+    let mut processor = Processor::run(&config(&kafka, &influx, &names), &[]);
     let waits = eventually_within(PATIENCE, "reading waits for InfluxDB", || {
         assert!(processor.process.is_running(), "{}", processor.process.log());
         let status = processor.status()?;

@@ -157,6 +157,40 @@ fn limits_hold_and_take_nothing_from_requests_errors_and_revenue() {
     }
 }
 
+#[test]
+fn a_task_that_goes_on_from_a_snapshot_gives_up_what_it_would_have_given_up() {
+    let now = Timestamp::from_micros(0);
+    let options = options(FEW, 30);
+    for seed in 0..4 {
+        let log = log(seed, 2_000);
+        let mut task = Task::new(Arc::clone(&options), IDENTITY, &[Checkpoint::beginning()], now)
+            .expect("valid options");
+        let mut restored: Vec<Task> = Vec::new();
+        for (at, values) in log.chunks(90).enumerate() {
+            let records: Vec<_> = (at * 90..)
+                .zip(values)
+                .map(|(offset, value)| Record {
+                    offset: offset as i64,
+                    timestamp_ms: START_MS + 1_000_000_000,
+                    key: None,
+                    value: Some(value),
+                })
+                .collect();
+            for task in restored.iter_mut().chain([&mut task]) {
+                task.records(0, now, records.iter().copied(), &mut TaskOutputs::default());
+            }
+            let bytes = task.snapshot().expect("nothing is replayed").encode();
+            for other in &mut restored {
+                assert!(other.snapshot().expect("nothing is replayed").encode() == bytes, "seed {seed}");
+            }
+            let start = task.checkpoints();
+            let made = Task::restore(Arc::clone(&options), IDENTITY, &bytes, &start, now);
+            restored.push(made.expect("it was just made"));
+        }
+        assert!(task.totals().beyond.users > 0 && task.totals().beyond.event_ids > 0);
+    }
+}
+
 /// Records that are the one before them again.
 fn duplicates(log: &[Vec<u8>]) -> u64 {
     log.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64
