@@ -185,7 +185,10 @@ fn a_task_that_goes_on_from_a_snapshot_gives_up_what_it_would_have_given_up() {
             }
             let start = task.checkpoints();
             let made = Task::restore(Arc::clone(&options), IDENTITY, &bytes, &start, now);
-            restored.push(made.expect("it was just made"));
+            let made = made.expect("it was just made");
+            // It counts the clicks that are there.
+            assert!(made.report().clicks <= FEW.clicks, "{:?}", made.report());
+            restored.push(made);
         }
         assert!(task.totals().beyond.users > 0 && task.totals().beyond.event_ids > 0);
     }
