@@ -67,8 +67,8 @@ impl ReorderBuffer {
         first.into_iter().chain(open).min()
     }
 
-    /// Releases every whole second before `watermark`, in order.
-    pub(crate) fn release(&mut self, watermark: i64, mut to: impl FnMut(KeyedEvent)) {
+    /// Releases every whole second before `watermark`, in order, a second at a time.
+    pub(crate) fn release(&mut self, watermark: i64, mut to: impl FnMut(&[KeyedEvent])) {
         let until = watermark.div_euclid(SECOND);
         loop {
             let Some(next) = self.first_second().filter(|next| *next < until) else { return };
@@ -81,7 +81,8 @@ impl ReorderBuffer {
                 events.sort_unstable_by_key(|event| (event.time, event.input, event.offset));
             }
             self.len -= events.len();
-            events.drain(..).for_each(&mut to);
+            to(&events);
+            events.clear();
             self.keep(events);
         }
     }
@@ -119,7 +120,7 @@ mod tests {
         buffer.push(event(10 * SECOND, 1));
         buffer.push(event(9 * SECOND + 5, 2));
         let mut out = Vec::new();
-        buffer.release(10 * SECOND, |event| out.push(event.offset));
+        buffer.release(10 * SECOND, |events| out.extend(events.iter().map(|event| event.offset)));
         assert_eq!((out, buffer.len()), (vec![2], 1));
     }
 
@@ -131,8 +132,9 @@ mod tests {
                 buffer.push(event(time, offset));
             }
             let mut out = Vec::new();
-            buffer.release(cut, |event| out.push((event.time, event.offset)));
-            buffer.release(i64::MAX, |event| out.push((event.time, event.offset)));
+            let mut take = |events: &[KeyedEvent]| out.extend(events.iter().map(|event| (event.time, event.offset)));
+            buffer.release(cut, &mut take);
+            buffer.release(i64::MAX, &mut take);
             let mut expected: Vec<_> = times.into_iter().zip(0..).collect();
             expected.sort_unstable();
             prop_assert_eq!(out, expected);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use events::{Decoder, Reason, Rejection, Timestamp};
 
-use crate::ahead::Prepared;
+use crate::ahead::{Prepared, look_ahead};
 use crate::analytics::Partial;
 use crate::analytics::quality::Uncounted;
 use crate::checkpoint::Checkpoint;
@@ -217,9 +217,7 @@ impl Task {
             let plain = record.value.and_then(|value| decoder.decode_plain(value));
             (record, plain.as_ref().map(Prepared::plain))
         }));
-        for prepared in block.iter_mut().filter_map(|(_, prepared)| prepared.as_mut()) {
-            prepared.look_ahead(dedup, &state.tables, &state.windows);
-        }
+        look_ahead(block, dedup, &state.tables, &state.windows);
     }
 
     #[inline]

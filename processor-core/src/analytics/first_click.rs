@@ -49,6 +49,11 @@ impl Campaign {
 pub(crate) struct Clicks(VecDeque<Click>);
 
 impl Clicks {
+    /// Loads the place that the next click is kept at.
+    pub(crate) fn touch(&self) -> u32 {
+        self.0.back().map_or(0, |click| click.product)
+    }
+
     /// Whether any is before `time`.
     pub(crate) fn any_before(&self, time: i64) -> bool {
         self.0.front().is_some_and(|click| click.time < time)
