@@ -1,4 +1,6 @@
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -54,10 +56,17 @@ pub(crate) fn unique(prefix: &str) -> String {
 
 /// A port of 127.0.0.1 that nobody listens on at the moment.
 ///
+/// None of those that the system gives to outgoing connections: a client that keeps asking for a server which is away
+/// would be given the server's own port one day, be connected to itself, and so keep the server from coming back.
+///
 /// # Panics
-/// If the system has none.
+/// If none is found.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    let random = || RandomState::new().hash_one(()) as u16 % (PORTS.end - PORTS.start) + PORTS.start;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(random).take(1_000).find(is_free).expect("a free port")
 }
+
+/// Above those of well-known servers and below those of outgoing connections, on Linux as it comes.
+const PORTS: Range<u16> = 20_000..32_000;
