@@ -48,13 +48,7 @@ fn an_hour_that_goes_by_while_influxdb_is_away_waits_within_the_budget() {
     let (kafka, mut influx, names) = (Kafka::start(), Influx::start_own(), Names::unique("memory-away"));
     kafka.create_topic(&names.topic, PARTITIONS);
     let events = events() / 3;
-    let rate = events / 3_600; // an hour of event time
-    let mut producer = Producer::spawn_to(
-        &kafka,
-        &names,
-        &format!("--rate {rate} --unpaced --count {events} --users 20000 --start-time 2026-11-01T00:00:00Z"),
-    );
-    assert_eq!(producer.process.wait(PATIENCE), 0, "{}", producer.process.log());
+    kafka.produce_crowd(&names.topic, (0..events).map(|number| regular(number, events)));
     influx.stop();
     let mut processor = Processor::run(&config(&kafka, &influx, &names), &[]);
     let waits = eventually_within(PATIENCE, "reading waits for InfluxDB", || {
@@ -146,6 +140,20 @@ fn stranger(number: u64) -> (String, String) {
             ",\"event_type\":\"checkout\",\"product_id\":\"p{mixed}\",\"checkout_id\":\"o{mixed}\",\"amount\":10}}"
         ),
     };
+    (user, event)
+}
+
+/// An event of one of twenty thousand users; all of them lie within an hour.
+fn regular(number: u64, events: u64) -> (String, String) {
+    let user = format!("user-{}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40 & 0x3fff);
+    let time = START_MS + number * 3_600_000 / events;
+    let event = format!(
+        "{{\"user_id\":\"{user}\",\"event_id\":\"e{number}\",\"timestamp\":{time},\"url\":\"/shop/{}\",\"http_status\":{},\
+         \"latency_ms\":{}}}",
+        ["", "cart", "search", "help"][number as usize % 4],
+        [200, 200, 404, 500][number as usize / 4 % 4],
+        1 + number % 997
+    );
     (user, event)
 }
 

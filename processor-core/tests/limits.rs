@@ -44,8 +44,8 @@ fn log(seed: u64, events: u64) -> Vec<Vec<u8>> {
             log.push(log[log.len() - 1].clone());
             continue;
         }
-        // Two bursts, of which the second finds what the first has left.
-        let gap = if number < events / 2 { 0 } else { 75 * 60_000 };
+        // Two bursts: while the second comes, the names of the first are forgotten.
+        let gap = if number < events / 2 { 0 } else { 67 * 60_000 };
         let time = START_MS + gap + (number * 300) as i64 - below(4_000) as i64;
         let (user, product) = (below(60) + number / 10, below(30) + number / 20);
         let head = format!("{{\"user_id\":\"u{user}\",\"event_id\":\"e{number}\",\"timestamp\":{time}");

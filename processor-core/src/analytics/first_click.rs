@@ -219,3 +219,18 @@ impl Partial<'_> {
         points.push(&schema::FIRST_CLICK, vec![], fields);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_click_that_is_decided_after_a_later_one_has_its_place_before_it() {
+        let mut clicks = Clicks::default();
+        for time in [10, 30, 20] {
+            clicks.push(Click { time, product: 1, campaign: Campaign::NONE }, 9);
+        }
+        clicks.drop_before(15);
+        assert_eq!(clicks.first(1, 0), Some((20, Campaign::NONE)));
+    }
+}
