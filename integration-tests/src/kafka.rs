@@ -3,7 +3,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -250,11 +250,12 @@ impl Kafka {
         let mut config = self.client();
         config.set("enable.idempotence", "true").set("linger.ms", "50").set("compression.type", "lz4");
         let producer: BaseProducer = config.create().expect("a producer");
+        let deadline = Instant::now() + CROWD_TIMEOUT;
         for (key, value) in records {
             let mut record = BaseRecord::to(topic).key(&key).payload(&value);
             while let Err((error, again)) = producer.send(record) {
                 let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
-                assert!(full, "a record is queued: {error}");
+                assert!(full && Instant::now() < deadline, "a record is queued: {error}");
                 producer.poll(Duration::from_millis(10));
                 record = again;
             }

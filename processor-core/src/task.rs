@@ -351,6 +351,17 @@ impl Task {
         }
     }
 
+    /// Sends on every live value and how far the task is, due or not, as nothing more will be read.
+    pub fn emit_all(&mut self, out: &mut TaskOutputs) {
+        if self.is_replaying() {
+            return;
+        }
+        for resolution in Resolution::ALL {
+            self.emit_resolution(resolution, out);
+        }
+        self.report_progress(out);
+    }
+
     /// A bounded run is over: decides what waits for the watermark and sends on everything that changed.
     ///
     /// Nothing is closed by this, so a later run that replays the log goes on from where this one was.

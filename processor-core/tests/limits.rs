@@ -13,7 +13,7 @@ const START_MS: i64 = 1_755_720_000_000;
 const IDENTITY: TaskIdentity = TaskIdentity { partition: 0, tasks: 1, merge_partitions: 1, origin: 1 };
 
 const FEW: Limits =
-    Limits { users: 40, products: 25, event_ids: 400, checkout_ids: 40, clicks: 25, waiting_facts: 12 };
+    Limits { users: 40, products: 25, event_ids: 400, checkout_ids: 40, clicks: 25, waiting_facts: 6 };
 
 /// What limits may take from: everything else is exact.
 const INEXACT: [(&str, &[&str]); 6] = [
@@ -45,7 +45,7 @@ fn log(seed: u64, events: u64) -> Vec<Vec<u8>> {
             continue;
         }
         // Two bursts: while the second comes, the names of the first are forgotten.
-        let gap = if number < events / 2 { 0 } else { 67 * 60_000 };
+        let gap = if number < events / 2 { 0 } else { 57 * 60_000 };
         let time = START_MS + gap + (number * 300) as i64 - below(4_000) as i64;
         let (user, product) = (below(60) + number / 10, below(30) + number / 20);
         let head = format!("{{\"user_id\":\"u{user}\",\"event_id\":\"e{number}\",\"timestamp\":{time}");

@@ -57,7 +57,7 @@ fn live_values_wait_while_windows_close_faster_than_they_are_sent_and_one_gap_is
     let mut task = Task::new(options, identity, &[Checkpoint::beginning()], now(0)).unwrap();
     // A second of wall clock in which the stream moves to `event_s`: whether a live window was sent on.
     let (mut offset, mut wall_s) = (0, 0);
-    let mut sends_on = |event_s: i64| {
+    let mut sends_on = |event_s: i64, task: &mut Task| {
         let timestamp_ms = HOUR_START_MS + event_s * 1_000;
         let value =
             format!("{{\"user_id\":\"u\",\"timestamp\":{timestamp_ms},\"http_status\":200,\"url\":\"/\"}}");
@@ -68,10 +68,16 @@ fn live_values_wait_while_windows_close_faster_than_they_are_sent_and_one_gap_is
         task.emit(now(wall_s), &mut out);
         out.partials.len() > 1 // besides how far it is
     };
-    assert!(sends_on(0) && sends_on(1) && sends_on(2));
-    assert!(sends_on(40), "a gap");
-    assert!(sends_on(41) && sends_on(42));
-    assert!(sends_on(100));
-    assert!(!sends_on(160) && !sends_on(220) && !sends_on(280), "catching up");
-    assert!(sends_on(281) && sends_on(282), "caught up");
+    assert!(sends_on(0, &mut task) && sends_on(1, &mut task) && sends_on(2, &mut task));
+    assert!(sends_on(40, &mut task), "a gap");
+    assert!(sends_on(41, &mut task) && sends_on(42, &mut task));
+    assert!(sends_on(100, &mut task));
+    assert!(
+        !sends_on(160, &mut task) && !sends_on(220, &mut task) && !sends_on(280, &mut task),
+        "catching up"
+    );
+    let mut out = TaskOutputs::default();
+    task.emit_all(&mut out);
+    assert!(out.partials.len() > 3, "all that is open, and how far it is, where nothing more will be read");
+    assert!(sends_on(281, &mut task) && sends_on(282, &mut task), "caught up");
 }
