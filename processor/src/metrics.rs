@@ -182,6 +182,10 @@ impl Scrape<'_> {
         })?;
         let help = "Moves of the watermark by the wall clock that a replay repeats";
         self.per_task("processor_task_watermark_jumps", help, tasks, |task| Some(task.jumps as f64))?;
+        let help = "Of those, how many are too many to be kept; a replay does not repeat them";
+        self.per_task("processor_task_watermark_jumps_forgotten", help, tasks, |task| {
+            Some(task.jumps_forgotten as f64)
+        })?;
         let help = "Windows that can still change";
         self.per_task("processor_task_open_windows", help, tasks, |task| Some(task.open_windows as f64))?;
         let help = "Users with state";

@@ -309,7 +309,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     duration(
         "merge.interval",
-        "500ms",
+        "250ms",
         Duration::from_millis(10),
         secs(60),
         "Time between two commits of the merge.",
