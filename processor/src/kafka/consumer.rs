@@ -464,7 +464,8 @@ impl Context {
                 Ok(committed) => return Ok(committed),
                 Err(error) => error,
             };
-            if Instant::now() > deadline || client.assignment_lost() {
+            let closing = error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerDestroy);
+            if closing || Instant::now() > deadline || client.assignment_lost() {
                 return Err(error);
             }
             tracing::warn!(%error, "reading the committed offsets of an assignment failed, trying again");
