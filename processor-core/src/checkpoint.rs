@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::clock::{NOT_BEGUN, ReplayPoint};
 use crate::jumps::{self, Jump};
+use crate::parts::Part;
 
 /// An input partition's commit: its next offset, and in the metadata where a replay begins, the watermark, and the
 /// jumps it made in between.
@@ -20,6 +21,11 @@ pub struct Checkpoint {
     pub replay: ReplayPoint,
     /// Where, from there on, the watermark moved without the log, in order.
     pub jumps: Vec<Jump>,
+    /// Which log the offset is of, and which part of it the state covers.
+    pub part: Part,
+    /// Windows that start before this are incomplete in this part, microseconds; `i64::MIN` where all are whole,
+    /// `i64::MAX` until an event has decided it.
+    pub whole_from: i64,
 }
 
 /// A partials partition's commit.
@@ -47,16 +53,27 @@ impl Checkpoint {
         Self::plain(0)
     }
 
-    fn plain(next_offset: i64) -> Self {
+    pub(crate) fn plain(next_offset: i64) -> Self {
         let replay = ReplayPoint { offset: next_offset, watermark: NOT_BEGUN };
-        Self { next_offset, watermark: NOT_BEGUN, replay, jumps: Vec::new() }
+        let (jumps, part) = (Vec::new(), Part::default());
+        Self { next_offset, watermark: NOT_BEGUN, replay, jumps, part, whole_from: NOT_BEGUN }
     }
 
-    /// The commit's metadata: text of at most 3,200 characters, usually about 90; Kafka takes 4,096.
+    /// The commit's metadata: text of at most 3,300 characters, usually about 150; Kafka takes 4,096.
     #[must_use]
     pub fn metadata(&self) -> String {
-        let fields =
-            [("wm", self.watermark), ("from", self.replay.offset), ("from_wm", self.replay.watermark)];
+        let Part { topic, log, number } = self.part;
+        // What is not there is what versions before it meant; they read past what they do not know.
+        let all = [
+            ("wm", Some(self.watermark)),
+            ("from", Some(self.replay.offset)),
+            ("from_wm", Some(self.replay.watermark)),
+            ("topic", (topic != 0).then_some(topic.cast_signed())),
+            ("log", (log != 0).then_some(log.cast_signed())),
+            ("part", (number != 0).then_some(number.into())),
+            ("whole", (self.whole_from != NOT_BEGUN).then_some(self.whole_from)),
+        ];
+        let fields: Vec<_> = all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let mut text = Fields(TASK, &fields).to_string();
         if !self.jumps.is_empty() {
             text.push_str(JUMPS);
@@ -71,7 +88,8 @@ impl Checkpoint {
         Self::read(next_offset, metadata).unwrap_or_else(|| Self::plain(next_offset))
     }
 
-    fn read(next_offset: i64, metadata: &str) -> Option<Self> {
+    /// The same; `None` without readable metadata.
+    pub(crate) fn read(next_offset: i64, metadata: &str) -> Option<Self> {
         let (numbers, text) = metadata.split_once(JUMPS).unwrap_or((metadata, ""));
         let fields = parse(TASK, numbers).or_else(|| parse(TASK_1, numbers))?;
         let (offset, watermark) = (*fields.get("from")?, *fields.get("from_wm")?);
@@ -81,7 +99,14 @@ impl Checkpoint {
         let mut jumps = jumps::from_text(text, offset)?;
         jumps.retain(|jump| jump.offset < next_offset);
         let replay = ReplayPoint { offset, watermark };
-        Some(Self { next_offset, watermark: *fields.get("wm")?, replay, jumps })
+        let get = |name, otherwise| fields.get(name).copied().unwrap_or(otherwise);
+        let part = Part {
+            topic: get("topic", 0).cast_unsigned(),
+            log: get("log", 0).cast_unsigned(),
+            number: u32::try_from(get("part", 0)).ok()?,
+        };
+        let whole_from = get("whole", NOT_BEGUN);
+        Some(Self { next_offset, watermark: *fields.get("wm")?, replay, jumps, part, whole_from })
     }
 }
 
@@ -97,6 +122,12 @@ impl MergeCheckpoint {
             &[("from", self.replay_offset), ("closed", self.closed_through), ("frontier", self.frontier)],
         )
         .to_string()
+    }
+
+    /// Whether a commit's metadata was written by a merge: otherwise another tool moved the offset.
+    #[must_use]
+    pub fn is_ours(metadata: &str) -> bool {
+        parse(MERGE, metadata).is_some()
     }
 
     /// Reads a commit, as [`Checkpoint::parse`] does.
@@ -143,8 +174,12 @@ mod tests {
             Jump { offset: 12, watermark: 1_755_720_000_000_000 },
             Jump { offset: 39, watermark: i64::MAX },
         ];
-        for jumps in [vec![], jumps] {
-            let checkpoint = Checkpoint { next_offset: 40, watermark: 1_755_720_654_483_182, replay, jumps };
+        let part = Part { topic: u64::MAX, log: 1 << 63, number: 3 };
+        for (jumps, part, whole_from) in
+            [(vec![], Part::default(), NOT_BEGUN), (jumps.clone(), part, 17), (jumps, part, i64::MAX)]
+        {
+            let watermark = 1_755_720_654_483_182;
+            let checkpoint = Checkpoint { next_offset: 40, watermark, replay, jumps, part, whole_from };
             assert_eq!(Checkpoint::parse(40, &checkpoint.metadata()), checkpoint);
         }
         let merge = MergeCheckpoint { next_offset: 9, replay_offset: 3, closed_through: 7, frontier: -1 };
@@ -155,7 +190,16 @@ mod tests {
     fn metadata_from_before_jumps_were_noted_is_read() {
         let read = Checkpoint::parse(40, "task1 wm=7 from=12 from_wm=5");
         let replay = ReplayPoint { offset: 12, watermark: 5 };
-        assert_eq!(read, Checkpoint { next_offset: 40, watermark: 7, replay, jumps: vec![] });
+        assert_eq!(read, Checkpoint { watermark: 7, replay, ..Checkpoint::plain(40) });
+    }
+
+    #[test]
+    fn what_an_earlier_version_does_not_know_it_reads_past() {
+        let part = Part { topic: 5, log: 6, number: 1 };
+        let text = Checkpoint { part, whole_from: 9, ..Checkpoint::plain(40) }.metadata();
+        let fields = parse(TASK, &text).unwrap();
+        assert_eq!((fields["wm"], fields["from"], fields["from_wm"]), (NOT_BEGUN, 40, NOT_BEGUN));
+        assert!(text.starts_with(&Checkpoint::plain(40).metadata()), "{text}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod interner;
 mod jumps;
 mod merge;
 mod options;
+mod parts;
 mod planted;
 pub mod point;
 mod rekey;
@@ -39,6 +40,7 @@ pub use epochs::{Delivery, EpochId, EpochPayload, EpochStage, MergeEpochs, TaskE
 pub use jumps::Jump;
 pub use merge::{Merge, MergeOutputs, MergeReport, MergeTask, OpenWindow};
 pub use options::{InputOptions, Limits, Options, OptionsError, Rekeyed};
+pub use parts::{Beginning, FoundInput, Notice, Part, begin, begin_relay};
 #[cfg(feature = "planted-bugs")]
 pub use planted::{PlantedBug, plant};
 pub use point::{FieldValue, Point, Resolution};

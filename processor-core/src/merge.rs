@@ -22,6 +22,11 @@ pub struct Merge {
     tasks: BTreeMap<u32, TaskProgress>,
     /// How many tasks there are; unknown (0) until one has said so.
     expected: u32,
+    /// A task has spoken once it has done so from this offset on; `i64::MIN` where any word counts.
+    heard_from: i64,
+    /// What was written before this offset may lack messages that are deleted or were skipped; `None` where it lacks
+    /// nothing. Then windows that one of the tasks had passed by its first word are left as they were written.
+    incomplete_until: Option<i64>,
     /// Windows are closed as far as this watermark allows; what comes for them later is a repetition.
     closed_through: i64,
     next_offset: i64,
@@ -33,8 +38,8 @@ pub struct Merge {
 
 #[derive(Debug, Default)]
 struct MergeWindow {
-    /// By task.
-    partials: BTreeMap<u32, Held>,
+    /// By task and part of its log: parts add up.
+    partials: BTreeMap<(u32, u64), Held>,
     changed: bool,
 }
 
@@ -114,6 +119,8 @@ impl Merge {
             windows: BTreeMap::new(),
             tasks: BTreeMap::new(),
             expected: 0,
+            heard_from: i64::MIN,
+            incomplete_until: None,
             closed_through: checkpoint.closed_through,
             next_offset: checkpoint.replay_offset,
             replay_until: checkpoint.next_offset,
@@ -121,6 +128,26 @@ impl Merge {
             fresh: Vec::new(),
             repeated: 0,
         }
+    }
+
+    /// Tells a merge that has just been made how many tasks there are, and where the topic ended when they were assigned:
+    /// no further window closes before each of them has spoken after that. Others may be assigned, by another count of
+    /// partitions, than those whose messages are read again.
+    #[must_use]
+    pub fn among(mut self, tasks: u32, end: i64) -> Self {
+        (self.expected, self.heard_from) = (tasks, end);
+        self
+    }
+
+    /// Tells a merge that has just been made that messages before the first one it will read may be missing, as the
+    /// topic was cut or the offset set by another tool; `end` is where the topic ended when it was assigned.
+    ///
+    /// Nothing is handed out before that. Windows that may lack a task's last word by then keep what was written of
+    /// them.
+    #[must_use]
+    pub fn incomplete(mut self, end: i64) -> Self {
+        self.incomplete_until = Some(end);
+        self
     }
 
     /// Takes one message of the partials topic.
@@ -143,7 +170,13 @@ impl Merge {
                     return Ok(());
                 }
                 let window = self.windows.entry((start, resolution)).or_default();
-                let held = window.partials.get(&message.task);
+                let (task, part) = (message.task, message.part);
+                // What an earlier version wrote is of any part.
+                let of_any = window.partials.remove(&(task, 0));
+                if let Some(held) = of_any {
+                    window.partials.entry((task, part)).or_insert(held);
+                }
+                let held = window.partials.get(&(task, part));
                 let older = held.is_some_and(|held| held.position > position);
                 if older && !is_planted(PlantedBug::OlderPartialWins) {
                     self.repeated += 1;
@@ -156,10 +189,16 @@ impl Merge {
                     _ => partial.into(),
                 };
                 window.changed |= !replayed;
-                window.partials.insert(message.task, Held { offset, position, partial });
+                window.partials.insert((task, part), Held { offset, position, partial });
             }
             Body::Progress(progress) => {
-                self.expected = self.expected.max(progress.tasks);
+                if offset >= self.heard_from {
+                    self.expected = self.expected.max(progress.tasks);
+                }
+                let first = !self.tasks.contains_key(&message.task);
+                if first && self.incomplete_until.is_some_and(|until| offset < until) {
+                    self.closed_through = self.closed_through.max(progress.watermark);
+                }
                 let task = self.tasks.entry(message.task).or_insert(TaskProgress {
                     watermark: NOT_BEGUN,
                     idle: progress.idle,
@@ -183,6 +222,11 @@ impl Merge {
     pub fn emit(&mut self, out: &mut MergeOutputs) -> Result<(), WireError> {
         if self.is_replaying() {
             return Ok(());
+        }
+        if self.incomplete_until.take().is_some() {
+            let Self { windows, options, closed_through, .. } = self;
+            windows
+                .retain(|(start, resolution), _| !is_closed(options, *resolution, *start, *closed_through));
         }
         for ((start, resolution), window) in self.windows.iter_mut().filter(|(_, window)| window.changed) {
             let sum = sum(window.partials.values().map(|held| &*held.partial))?;
@@ -217,8 +261,8 @@ impl Merge {
     #[must_use]
     pub fn frontier(&self) -> Option<Timestamp> {
         let frontier = if self.all_reported() {
-            let active = self.tasks.values().filter(|task| !task.idle).map(|task| task.watermark).min();
-            active.or(self.tasks.values().map(|task| task.watermark).max()).unwrap_or(NOT_BEGUN)
+            let active = self.present().filter(|task| !task.idle).map(|task| task.watermark).min();
+            active.or(self.present().map(|task| task.watermark).max()).unwrap_or(NOT_BEGUN)
         } else {
             NOT_BEGUN
         };
@@ -229,7 +273,7 @@ impl Merge {
     /// Whether messages are still being read that were dealt with before a restart.
     #[must_use]
     pub fn is_replaying(&self) -> bool {
-        self.next_offset < self.replay_until
+        self.next_offset < self.replay_until.max(self.incomplete_until.unwrap_or(i64::MIN))
     }
 
     /// Every message before `offset` has been read: the markers of transactions take offsets, too.
@@ -254,9 +298,10 @@ impl Merge {
     pub fn report(&self) -> MergeReport {
         let timestamp = |micros: i64| (micros != NOT_BEGUN).then(|| Timestamp::from_micros(micros));
         let waits_for = if self.all_reported() {
-            self.tasks.iter().min_by_key(|(_, task)| task.watermark).map(|(at, task)| (*at, task.watermark))
+            let present = self.tasks.range(..self.expected);
+            present.min_by_key(|(_, task)| task.watermark).map(|(at, task)| (*at, task.watermark))
         } else {
-            (0..self.expected).find(|task| !self.tasks.contains_key(task)).map(|task| (task, NOT_BEGUN))
+            self.unheard().next().map(|task| (task, NOT_BEGUN))
         };
         MergeReport {
             open_windows: self.windows.len(),
@@ -273,7 +318,8 @@ impl Merge {
 
     /// How far each task is that has reported, in their order.
     pub fn tasks(&self) -> impl Iterator<Item = MergeTask> {
-        self.tasks.iter().map(|(task, progress)| MergeTask {
+        let heard = self.tasks.iter().filter(|(_, task)| self.has_spoken(task));
+        heard.map(|(task, progress)| MergeTask {
             task: *task,
             watermark: (progress.watermark != NOT_BEGUN).then(|| Timestamp::from_micros(progress.watermark)),
             idle: progress.idle,
@@ -283,7 +329,7 @@ impl Merge {
 
     /// Tasks that have not reported, in their order; empty while it is not known how many there are.
     pub fn unheard(&self) -> impl Iterator<Item = u32> {
-        (0..self.expected).filter(|task| !self.tasks.contains_key(task))
+        (0..self.expected).filter(|task| !self.tasks.get(task).is_some_and(|task| self.has_spoken(task)))
     }
 
     /// The windows that can still change, by start.
@@ -299,14 +345,23 @@ impl Merge {
     }
 
     fn all_reported(&self) -> bool {
-        self.expected > 0 && self.tasks.len() >= self.expected as usize
+        self.expected > 0 && self.unheard().next().is_none()
+    }
+
+    fn has_spoken(&self, task: &TaskProgress) -> bool {
+        task.said_at >= self.heard_from
+    }
+
+    /// Those that there are: a topic that was made again may have fewer partitions than before.
+    fn present(&self) -> impl Iterator<Item = &TaskProgress> {
+        self.tasks.range(..self.expected).map(|(_, task)| task)
     }
 
     fn watermark(&self) -> i64 {
         if !self.all_reported() {
             return NOT_BEGUN;
         }
-        self.tasks.values().map(|task| task.watermark).min().unwrap_or(NOT_BEGUN)
+        self.present().map(|task| task.watermark).min().unwrap_or(NOT_BEGUN)
     }
 
     fn is_closed(&self, resolution: Resolution, start: i64, watermark: i64) -> bool {
@@ -338,7 +393,7 @@ mod tests {
     const START: i64 = 1_755_727_800_000_000;
 
     fn message(task: u32, body: Body, partial: &[u8]) -> Vec<u8> {
-        Message { origin: 7, task, body }.encode(partial)
+        Message { part: 0, origin: 7, task, body }.encode(partial)
     }
 
     #[test]

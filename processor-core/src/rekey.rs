@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::checkpoint::Checkpoint;
 use crate::clock::{InputClock, ReplayPoint};
 use crate::options::{Options, OptionsError, Rekeyed};
+use crate::parts::Part;
 use crate::snapshot::codec::Writer;
 use crate::task::Record;
 
@@ -64,6 +65,9 @@ pub struct Relay {
     decoder: Decoder,
     clock: InputClock,
     next_offset: i64,
+    part: Part,
+    /// Nothing was told yet of which topic the records are.
+    unannounced: bool,
     relayed: u64,
 }
 
@@ -80,6 +84,8 @@ pub struct RelayProgress {
     pub watermark: i64,
     /// Caught up and silent: it holds back nobody.
     pub idle: bool,
+    /// The topic's id; 0 where it is not known.
+    pub topic_id: u64,
 }
 
 impl Relay {
@@ -110,6 +116,8 @@ impl Relay {
             decoder,
             clock,
             next_offset: start.next_offset,
+            part: start.part,
+            unannounced: true,
             relayed: 0,
         })
     }
@@ -122,9 +130,12 @@ impl Relay {
         out: &mut RelayOutputs,
     ) {
         self.clock.active(now.micros());
+        if std::mem::take(&mut self.unannounced) && self.part.topic != 0 {
+            self.announce(self.next_offset, false, out);
+        }
         for record in records {
             if record.offset < self.next_offset {
-                self.begin_anew(record.offset, out);
+                self.announce(record.offset, true, out);
             }
             self.next_offset = record.offset + 1;
             self.relayed += 1;
@@ -164,9 +175,10 @@ impl Relay {
         }
     }
 
-    /// Offsets have gone back: the topic was made anew. What tasks took for repeats is not.
+    /// Says of which topic the next records are, before them: where that was made again, what tasks would take for
+    /// repeats is not. The same where offsets go `anew` from an earlier one.
     #[cold]
-    fn begin_anew(&mut self, offset: i64, out: &mut RelayOutputs) {
+    fn announce(&mut self, offset: i64, anew: bool, out: &mut RelayOutputs) {
         let rekeyed = self.options.rekeyed();
         let told = Told {
             topic: &rekeyed.inputs[self.input].topic,
@@ -174,7 +186,8 @@ impl Relay {
             next_offset: offset,
             watermark: self.clock.watermark,
             idle: false,
-            anew: true,
+            anew,
+            id: self.part.topic,
         };
         for task in 0..self.tasks {
             out.push(task, None, |writer| Told::write_all(&[told], rekeyed.origin, writer));
@@ -201,6 +214,7 @@ impl Relay {
             next_offset: self.next_offset,
             watermark: self.clock.watermark,
             idle: self.clock.is_idle(),
+            topic_id: self.part.topic,
         }
     }
 
@@ -211,7 +225,8 @@ impl Relay {
             next_offset: self.next_offset,
             watermark: self.clock.watermark,
             replay: ReplayPoint { offset: self.next_offset, watermark: self.clock.own() },
-            jumps: Vec::new(),
+            part: self.part,
+            ..Checkpoint::beginning()
         }
     }
 
@@ -269,6 +284,7 @@ impl RelayOutputs {
                 watermark: relay.watermark,
                 idle: relay.idle,
                 anew: false,
+                id: relay.topic_id,
             })
             .collect();
         for task in 0..tasks {

@@ -16,6 +16,7 @@ use crate::checkpoint::Checkpoint;
 use crate::clock::{InputClock, NOT_BEGUN, ReplayPoints};
 use crate::dedup::Dedup;
 use crate::options::{HOUR, InputOptions, Options, OptionsError, SECOND};
+use crate::parts::Part;
 use crate::planted::{PlantedBug, is_planted};
 use crate::point::Resolution;
 use crate::reorder::KeyedEvent;
@@ -48,8 +49,10 @@ pub struct Task {
     forgotten_at: i64,
     /// What this watermark closes was final when it was committed.
     settled: i64,
-    /// After the replay, windows that began before this are dropped: it did not see their beginnings.
+    /// Windows that began before this are not handed out: their beginnings were not seen.
     complete_from: i64,
+    /// How many of them have closed.
+    withheld: u64,
     /// Closed during a replay, but not settled: handed out after it, as only then the position is past the committed.
     held: Vec<(Resolution, i64, Vec<u8>)>,
 }
@@ -66,6 +69,9 @@ struct Input {
     attention_at: i64,
     /// The watermark as committed, which the wall clock may have moved.
     committed_watermark: i64,
+    part: Part,
+    /// Windows that start before this lack events of this input; `i64::MAX` until the first one has come.
+    whole_from: i64,
     dedup: Dedup,
     /// Of the last input, where there are inputs to re-key; then it has the decoders and ids, and not those above.
     by_user: Option<Box<ByUser>>,
@@ -107,7 +113,7 @@ impl Task {
         let inputs = Input::all(&options, starts, now)?;
         let state = State::new(&options);
         let settled = settled(starts);
-        let complete_from = needed_from(&options, settled);
+        let complete_from = complete_from(&options, starts);
         Ok(Self {
             identity,
             options,
@@ -119,6 +125,7 @@ impl Task {
             forgotten_at: NOT_BEGUN,
             settled,
             complete_from,
+            withheld: 0,
             held: Vec::new(),
         })
     }
@@ -188,6 +195,12 @@ impl Task {
     fn turn(&mut self, at: usize, out: &mut TaskOutputs) {
         let input = &mut self.inputs[at];
         input.clock.turned();
+        if input.whole_from == i64::MAX && input.clock.greatest() != NOT_BEGUN {
+            // What was read of it before was not later than this, as far as it was in order.
+            let whole_from = input.clock.greatest().saturating_add(self.options.out_of_orderness);
+            self.complete_from = self.complete_from.max(whole_from);
+            input.whole_from = self.complete_from;
+        }
         if input.by_user.is_none() {
             input.replay_points.note(input.next_offset, input.clock.own());
         }
@@ -391,6 +404,8 @@ impl Task {
                 watermark: input.clock.watermark.max(task_watermark).max(input.committed_watermark),
                 replay,
                 jumps: input.clock.jumps.since(replay),
+                part: input.part,
+                whole_from: input.whole_from,
             }
         };
         self.inputs.iter_mut().map(of).collect()
@@ -431,6 +446,7 @@ impl Task {
             reordering: reorder.len(),
             jumps: self.inputs.iter().map(|input| input.clock.jumps.len()).sum(),
             jumps_forgotten: self.inputs.iter().map(|input| input.clock.jumps.forgotten()).sum(),
+            withheld: self.withheld,
             state_bytes: windows.bytes()
                 + tables.bytes()
                 + self.inputs.iter().map(|input| input.dedup_size().1).sum::<usize>()
@@ -449,6 +465,10 @@ impl Task {
             next_offset: input.next_offset,
             replay_until: (input.replay_until != i64::MIN).then_some(input.replay_until),
         })
+    }
+
+    fn speaker(&self) -> Speaker<'_> {
+        Speaker { identity: &self.identity, part: self.inputs[0].part.key() }
     }
 
     fn position(&self) -> Position {
@@ -476,9 +496,10 @@ impl Task {
         // What began before the replay did is incomplete here, and was final when it was committed.
         self.state.windows.drop_before(self.complete_from);
         let position = self.position();
-        let held = std::mem::take(&mut self.held).into_iter();
-        out.partials
-            .extend(held.map(|(of, start, partial)| self.identity.window(of, start, position, &partial)));
+        let (complete_from, speaker) =
+            (self.complete_from, Speaker { identity: &self.identity, part: self.inputs[0].part.key() });
+        let held = std::mem::take(&mut self.held).into_iter().filter(|(_, start, _)| *start >= complete_from);
+        out.partials.extend(held.map(|(of, start, partial)| speaker.window(of, start, position, &partial)));
     }
 
     /// Moves the task's watermark to another second and does what that allows: decide facts, close windows.
@@ -492,9 +513,14 @@ impl Task {
         self.state.watermark = watermark;
         self.state.decide(watermark, &self.options, &mut self.totals);
         let (replaying, position) = (self.is_replaying(), self.position()); // with the new watermark
-        let Self { identity, state, options, settled, held, .. } = self;
+        let Self { identity, state, options, settled, held, complete_from, withheld, .. } = self;
+        let identity = Speaker { identity, part: self.inputs[0].part.key() };
         let State { windows, tables, .. } = state;
         windows.close(watermark, tables, |resolution, start, partial| {
+            if start < *complete_from {
+                *withheld += u64::from(!replaying);
+                return;
+            }
             if start + options.size_of(resolution) + options.allowed_lateness <= *settled {
                 return;
             }
@@ -508,9 +534,13 @@ impl Task {
 
     fn emit_resolution(&mut self, resolution: Resolution, out: &mut TaskOutputs) {
         let position = self.position();
-        let Self { identity, state, .. } = self;
+        let Self { identity, state, complete_from, .. } = self;
+        let identity = Speaker { identity, part: self.inputs[0].part.key() };
         let State { windows, tables, .. } = state;
         let send = |resolution, start, partial: Partial<'_>| {
+            if start < *complete_from {
+                return;
+            }
             out.partials.push(identity.window(resolution, start, position, &encode_partial(&partial)));
         };
         match resolution {
@@ -526,7 +556,7 @@ impl Task {
             idle: self.inputs.iter().all(Input::is_idle),
             fresh: std::mem::take(&mut self.fresh),
         };
-        let value = self.identity.message(Body::Progress(progress), &[]);
+        let value = self.speaker().message(Body::Progress(progress), &[]);
         let to = |partition| PartialRecord { partition, value: value.clone() };
         out.partials.extend((0..self.identity.merge_partitions).map(to));
     }
@@ -551,6 +581,20 @@ fn late_by(micros: i64) -> String {
 fn settled(starts: &[Checkpoint]) -> i64 {
     let committed = starts.iter().filter(|start| start.next_offset > 0);
     committed.map(|start| start.watermark).min().unwrap_or(NOT_BEGUN)
+}
+
+/// What starts earlier is incomplete once the replay is over: its beginning was not seen, or was never to be had.
+fn complete_from(options: &Options, starts: &[Checkpoint]) -> i64 {
+    let undecided = |start: &&Checkpoint| start.whole_from == i64::MAX;
+    let rebuilt: Vec<Checkpoint> = starts.iter().filter(|start| !undecided(start)).cloned().collect();
+    let decided = rebuilt.iter().map(|start| start.whole_from);
+    let least = decided.fold(needed_from(options, settled(&rebuilt)), i64::max);
+    if rebuilt.len() == starts.len() {
+        return least;
+    }
+    // Until the first event of such an input decides it, the other inputs say how far this one may have been.
+    let others = rebuilt.iter().map(|start| start.watermark).max().unwrap_or(NOT_BEGUN);
+    if others == NOT_BEGUN { least } else { least.max(others.saturating_add(options.out_of_orderness)) }
 }
 
 /// No open state depends on an event earlier than this, with the task's watermark there.
@@ -609,15 +653,24 @@ impl Input {
             replay_until: if replay { start.next_offset } else { i64::MIN },
             attention_at: i64::MIN,
             committed_watermark: start.watermark,
+            part: start.part,
+            whole_from: start.whole_from,
             dedup: Dedup::new(all.dedup_window, all.event_ids_of_an_input()),
             by_user: None,
         })
     }
 }
 
-impl TaskIdentity {
+/// Who says something, of which part of its log.
+struct Speaker<'a> {
+    identity: &'a TaskIdentity,
+    part: u64,
+}
+
+impl Speaker<'_> {
     fn message(&self, body: Body, partial: &[u8]) -> Vec<u8> {
-        Message { origin: self.origin, task: self.partition, body }.encode(partial)
+        let TaskIdentity { origin, partition: task, .. } = *self.identity;
+        Message { part: self.part, origin, task, body }.encode(partial)
     }
 
     fn window(
@@ -628,7 +681,7 @@ impl TaskIdentity {
         partial: &[u8],
     ) -> PartialRecord {
         PartialRecord {
-            partition: merge_partition(resolution, start, self.merge_partitions),
+            partition: merge_partition(resolution, start, self.identity.merge_partitions),
             value: self.message(Body::Window { resolution, start, position }, partial),
         }
     }

@@ -6,11 +6,16 @@ use crate::analytics::Partial;
 use crate::point::Resolution;
 
 /// The first byte of every message; changed with the format.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// As before parts were told: read as of part 0, which is any.
+const VERSION_2: u8 = 2;
 
 /// One message of the partials topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Message {
+    /// Which part of its log the task speaks of, see [`Part::key`](crate::Part::key). What was counted in another part
+    /// was not counted in this one.
+    pub(crate) part: u64,
     /// Tells apart the results of different groups and settings that share a topic.
     pub(crate) origin: u64,
     /// The task's partition number.
@@ -96,6 +101,11 @@ impl Message {
     pub(crate) fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), WireError> {
         match bytes {
             [VERSION, body @ ..] => postcard::take_from_bytes(body).map_err(|_| WireError::Damaged),
+            [VERSION_2, body @ ..] => {
+                let ((origin, task, body), partial) =
+                    postcard::take_from_bytes(body).map_err(|_| WireError::Damaged)?;
+                Ok((Self { part: 0, origin, task, body }, partial))
+            }
             [version, ..] => Err(WireError::Version(*version)),
             [] => Err(WireError::Damaged),
         }
@@ -103,7 +113,7 @@ impl Message {
 }
 
 /// More than a message has without its partial.
-const HEAD_BYTES: usize = 80;
+const HEAD_BYTES: usize = 90;
 
 /// A partial as it travels and waits: made anew each second and seldom looked at, so it is kept in as few bytes.
 pub(crate) fn encode_partial(partial: &Partial<'_>) -> Vec<u8> {
@@ -119,4 +129,20 @@ pub(crate) fn decode_partial(bytes: &[u8]) -> Result<Partial<'_>, WireError> {
 pub(crate) fn merge_partition(resolution: Resolution, start: i64, partitions: u32) -> u32 {
     let mixed = (start / 1_000_000).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64) as u64;
     ((mixed >> 33) as u32).wrapping_add(resolution as u32) % partitions.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_the_version_before_parts_is_read() {
+        let progress = Progress { tasks: 4, watermark: -1, idle: true, fresh: Freshness::default() };
+        let message = Message { part: 0, origin: 7, task: 3, body: Body::Progress(progress) };
+        let bytes = message.encode(b"values");
+        assert_eq!(Message::decode(&bytes), Ok((message, &b"values"[..])));
+        let of_version_2 = [&[VERSION_2], &bytes[2..]].concat();
+        assert_eq!(Message::decode(&of_version_2), Message::decode(&bytes));
+        assert_eq!(Message::decode(&[9]), Err(WireError::Version(9)));
+    }
 }

@@ -42,7 +42,12 @@ pub(crate) struct Told<'a> {
     pub(crate) idle: bool,
     /// The source's offsets begin anew: its topic was cut or made again.
     pub(crate) anew: bool,
+    /// What tells the source's topic from one of the same name, 62 bits; 0: not known.
+    pub(crate) id: u64,
 }
+
+/// Of a topic's id so much is written, beside the two flags: versions that know only those read past it.
+const ID_BITS: u64 = u64::MAX >> 2;
 
 impl<'a> Envelope<'a> {
     /// Reads a record's value; `None` where relays of another group wrote it.
@@ -121,7 +126,7 @@ impl<'a> Told<'a> {
             writer.number(told.partition.into());
             writer.signed(told.next_offset);
             writer.signed(told.watermark);
-            writer.number(u64::from(told.idle) | u64::from(told.anew) << 1);
+            writer.number(u64::from(told.idle) | u64::from(told.anew) << 1 | (told.id & ID_BITS) << 2);
         }
     }
 
@@ -130,7 +135,8 @@ impl<'a> Told<'a> {
         let partition = partition(reader)?;
         let (next_offset, watermark) = (reader.signed()?, reader.signed()?);
         let flags = reader.number()?;
-        Some(Self { topic, partition, next_offset, watermark, idle: flags & 1 > 0, anew: flags & 2 > 0 })
+        let (idle, anew, id) = (flags & 1 > 0, flags & 2 > 0, flags >> 2);
+        Some(Self { topic, partition, next_offset, watermark, idle, anew, id })
     }
 }
 
@@ -165,15 +171,16 @@ mod tests {
             assert_eq!(Envelope::read(Some(&writer.bytes), 7), Ok(Some(Envelope::Record(original))));
             assert_eq!(Envelope::read(Some(&writer.bytes), 8), Ok(None), "another group's");
         }
-        let told = |idle, anew| Told {
+        let told = |idle, anew, id| Told {
             topic: "clicks",
             partition: 0,
             next_offset: 9,
             watermark: i64::MIN,
             idle,
             anew,
+            id,
         };
-        let all = vec![told(false, true), told(true, false)];
+        let all = vec![told(false, true, 0), told(true, false, ID_BITS)];
         let mut writer = Writer::default();
         Told::write_all(&all, 7, &mut writer);
         assert_eq!(Envelope::read(Some(&writer.bytes), 7), Ok(Some(Envelope::Progress(all))));

@@ -54,6 +54,8 @@ struct Source {
     idle: bool,
     /// Where in the by-user partition it was last told how far the source is; `None`: not yet.
     told_at: Option<i64>,
+    /// The id of its topic; 0: not known.
+    id: u64,
 }
 
 /// Somewhere to replay from. From `replay.offset` on every source is told of again before anything matters: all events
@@ -64,7 +66,7 @@ struct Point {
     reach: i64,
 }
 
-const NEW: Source = Source { next_offset: i64::MIN, watermark: NOT_BEGUN, idle: false, told_at: None };
+const NEW: Source = Source { next_offset: i64::MIN, watermark: NOT_BEGUN, idle: false, told_at: None, id: 0 };
 
 impl ByUser {
     fn new(rekeyed: &Rekeyed, start: ReplayPoint, all: &Options) -> Result<Self, OptionsError> {
@@ -92,7 +94,8 @@ impl ByUser {
     fn tell(&mut self, told: &Told<'_>, at: i64) {
         let Some(feed) = self.feeds.iter_mut().find(|feed| feed.topic == told.topic) else { return };
         let source = feed.source(told.partition);
-        if told.anew {
+        let other_topic = told.id != 0 && source.id != 0 && told.id != source.id;
+        if told.anew || other_topic {
             source.next_offset = told.next_offset;
         } else if told.next_offset < source.next_offset && source.told_at.is_some() {
             return;
@@ -101,6 +104,9 @@ impl ByUser {
         source.watermark = source.watermark.max(told.watermark);
         source.idle = told.idle;
         source.told_at = Some(at);
+        if told.id != 0 {
+            source.id = told.id;
+        }
     }
 
     fn known(&self) -> impl Iterator<Item = (&Source, i64)> {
@@ -379,6 +385,7 @@ impl ByUser {
                     watermark: reader.signed()?,
                     idle: reader.number()? == 1,
                     told_at: (reader.number()? == 1).then_some(reader.signed()?),
+                    id: reader.fixed()?,
                 };
             }
             feed.dedup.load(reader)?;
@@ -408,6 +415,7 @@ impl FrozenByUser {
                 writer.number(source.idle.into());
                 writer.number(source.told_at.is_some().into());
                 writer.signed(source.told_at.unwrap_or(0));
+                writer.fixed(source.id);
             }
             dedup.save(writer);
         }

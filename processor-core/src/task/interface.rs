@@ -149,6 +149,8 @@ pub struct TaskReport {
     pub jumps: usize,
     /// Such moves for which there was no room in a commit: what was late for them alone may be counted by a replay.
     pub jumps_forgotten: u64,
+    /// Windows that closed and were not handed out, as reading began in the middle of them.
+    pub withheld: u64,
     /// Estimated bytes of state.
     pub state_bytes: usize,
 }

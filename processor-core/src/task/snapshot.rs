@@ -70,7 +70,7 @@ impl Task {
             tables: state.tables.freeze(),
         };
         Some(TaskSnapshot {
-            fingerprint: fingerprint(options, identity),
+            fingerprint: fingerprint(options, identity) ^ inputs[0].part.key(),
             offsets: inputs.iter().map(|input| input.next_offset).collect(),
             task,
         })
@@ -91,7 +91,10 @@ impl Task {
         now: Timestamp,
     ) -> Result<Self, SnapshotError> {
         let opened = Opened::open(bytes)?;
-        if opened.fingerprint != fingerprint(&options, &identity) || opened.offsets.len() != starts.len() {
+        // The state of another part of the log is another one, at whatever offsets.
+        let part = starts.first().map_or(0, |start| start.part.key());
+        let fingerprint = fingerprint(&options, &identity) ^ part;
+        if opened.fingerprint != fingerprint || opened.offsets.len() != starts.len() {
             return Err(SnapshotError::OtherSettings);
         }
         for (input, (&snapshot, start)) in opened.offsets.iter().zip(starts).enumerate() {
@@ -165,7 +168,13 @@ impl Task {
             fresh: Freshness::default(),
             forgotten_at,
             settled: settled(starts),
-            complete_from: NOT_BEGUN, // windows of a snapshot are whole
+            // Windows of a snapshot are whole, but for those that the part never saw whole.
+            complete_from: starts
+                .iter()
+                .map(|start| start.whole_from)
+                .filter(|from| *from != i64::MAX)
+                .max()?,
+            withheld: 0,
             held: Vec::new(),
         })
     }
