@@ -14,6 +14,7 @@
 pub mod admin;
 mod batch;
 mod consumer;
+mod describe;
 pub mod dlq;
 mod error;
 mod log;
@@ -26,7 +27,8 @@ pub mod tail;
 mod transaction;
 
 pub use batch::{Batch, Headers, Item, Message, PartitionEnd, QueueId, Run, WorkerQueue};
-pub use consumer::{AssignedPartition, Assignments, Consumer, Start, StartAt};
+pub use consumer::{AssignedPartition, Assignments, Consumer, Prepared, Start, StartAt};
+pub use describe::TopicNow;
 pub use error::{KafkaError, KafkaProblem, PartitionProblem};
 pub use membership::Membership;
 pub use offsets::{Commit, Committed};

@@ -94,6 +94,7 @@ impl Scrape<'_> {
             let labels = [("reason", reason.as_str())];
             metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(count, None)?;
         }
+        self.positions(status)?;
         let help = "Routes, URLs and campaigns beyond their cap, counted as __other__";
         self.counter("processor_series_overflowed", help, status.overflowed)?;
         let help = "Events counted with less than they had, as a limit was reached, by the limit";
@@ -106,8 +107,33 @@ impl Scrape<'_> {
         self.gauge("processor_routes_known", "Routes with a series of their own", status.routes as f64)
     }
 
+    fn positions(&mut self, status: &PipelineStatus) -> fmt::Result {
+        let of = &status.positions;
+        let help = "Records that were deleted from their topic before they were read";
+        self.counter("processor_records_skipped", help, of.skipped_records)?;
+        let help = "Partitions that went on elsewhere than where they had been, by why";
+        let mut metric =
+            self.0.encode_descriptor("processor_positions_changed", help, None, MetricType::Counter)?;
+        let reasons = [
+            ("made_again", of.made_again),
+            ("moved", of.moved),
+            ("replay_gone", of.replays_gone),
+            ("shortened", of.shortened),
+        ];
+        for (reason, count) in reasons {
+            let labels = [("reason", reason)];
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
+        }
+        let help = "Windows not written, as reading began in the middle of them";
+        self.counter("processor_windows_withheld", help, of.withheld_windows)
+    }
+
     fn epochs(&mut self, status: &PipelineStatus) -> fmt::Result {
-        self.gauge("processor_kafka_ready", "1 while partitions are assigned", flag(status.kafka_ready))?;
+        self.gauge(
+            "processor_kafka_ready",
+            "1 while partitions are assigned, or none is left to be",
+            flag(status.kafka_ready),
+        )?;
         self.gauge(
             "processor_reading_paused",
             "1 while reading waits for a sink",

@@ -6,7 +6,9 @@
 //! committed. So a crash at any moment repeats work and never loses any.
 
 mod assign;
+mod found;
 mod incidents;
+mod layout;
 mod ledger;
 mod limits;
 mod process;
@@ -18,6 +20,7 @@ mod snapshots;
 mod stage0;
 mod stage1;
 mod stage2;
+mod topics;
 mod topology;
 mod watch;
 mod worker;
@@ -57,6 +60,12 @@ pub struct RunOptions {
     pub board: Option<Arc<StatusBoard>>,
     /// Called with the page's address once it is served.
     pub on_listen: Option<Arc<dyn Fn(SocketAddr) + Send + Sync>>,
+}
+
+impl RunOptions {
+    fn missing_topics(&self) -> MissingTopics {
+        if self.leave_topics_to_broker { MissingTopics::LeaveToBroker } else { MissingTopics::Create }
+    }
 }
 
 /// What a run came to.
@@ -123,7 +132,7 @@ const LAST_SNAPSHOTS_PATIENCE: Duration = Duration::from_secs(10);
 /// [`RunError`]; what is not committed then is repeated by the next run.
 pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Result<RunSummary, RunError> {
     let started = Instant::now();
-    let mut core = settings.options();
+    let core = settings.options();
     core.validate()?;
     let board = options.board.clone().unwrap_or_default();
     let live = Arc::new(Live::new(settings.windows.size));
@@ -148,16 +157,11 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
     let sink = sinks::start(settings, &outbox, &membership)?;
     let snapshots = snapshots::start(settings, &core)?;
     board.update(|status| status.sink = sink.status());
-    let Some((topology, sources)) = topology::find(settings, options, &client, &board, &sink, shutdown)?
-    else {
+    let Some(layout) = topology::find(settings, &core, options, &client, &board, &sink, shutdown)? else {
         return Ok(RunSummary::default()); // asked to stop before Kafka was there
     };
-    if let Some(rekeyed) = &mut core.rekeyed {
-        rekeyed.partitions = sources;
-    }
-    let plan = settings.memory_plan(topology.tasks);
-    (core.limits, core.urls_max) = (plan.limits, plan.urls);
-    limits::introduce(&plan, &topology, &board);
+    let plan = settings.memory_plan(layout.tasks);
+    limits::introduce(&plan, layout.tasks, &board);
     let Some(transactors) = transactors(settings, &client, page.addr().port(), &board, shutdown)? else {
         return Ok(RunSummary::default());
     };
@@ -169,10 +173,12 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         board: Arc::clone(&board),
         live,
     };
-    let shared = Arc::new(Shared::new(Arc::new(core), topology, plan, parts, settings));
+    let shared = Arc::new(Shared::new(layout, plan, parts, settings));
+    let topics_now = topics::Topics::new(settings, &client, options.missing_topics())?;
     let marks = incidents::follow(&client, &settings.kafka.incidents_topic, &shared);
 
-    let handler = Arc::new(assign::Coordinator::new(Arc::clone(&shared), options.until_end));
+    let handler =
+        Arc::new(assign::Coordinator::new(Arc::clone(&shared), Arc::clone(&topics_now), options.until_end));
     let workers = settings.workers.get();
     let mut topics: Vec<String> = settings.inputs.iter().map(|input| input.topic.clone()).collect();
     topics.extend(shared.core.rekeyed.iter().map(|rekeyed| rekeyed.topic.clone()));
@@ -197,7 +203,16 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         .collect();
     handler.set_workers(threads.iter().map(worker::Handle::link).collect());
 
-    let end = coordinate(&consumer, &shared, &handler, options, shutdown, settings.shutdown.deadline);
+    let watch = topics_now.watch(&shared);
+    let end = coordinate(
+        &consumer,
+        &shared,
+        (&handler, &topics_now),
+        options,
+        shutdown,
+        settings.shutdown.deadline,
+    );
+    watch.stop();
     // Workers hold queues of the consumer, so they end first.
     for thread in threads {
         thread.stop();
@@ -272,7 +287,7 @@ fn transactors(
 fn coordinate(
     consumer: &Consumer,
     shared: &Arc<Shared>,
-    handler: &assign::Coordinator,
+    (handler, topics): (&assign::Coordinator, &topics::Topics),
     options: &RunOptions,
     shutdown: &Shutdown,
     deadline: Duration,
@@ -285,6 +300,9 @@ fn coordinate(
             return Err(error);
         }
         reporter.turn(consumer, handler);
+        if stopping.is_none() {
+            topics.turn(consumer, shared);
+        }
         if options.until_end && handler.reached_the_end() {
             tracing::info!("everything up to the end offsets is counted, written and committed");
             return Ok(());

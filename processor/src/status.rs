@@ -248,6 +248,23 @@ pub struct TaskSnapshotStatus {
     pub seconds: f64,
 }
 
+/// Where reading went on elsewhere than where it had been, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PositionStatus {
+    /// Records that were deleted before they were read.
+    pub skipped_records: u64,
+    /// Partitions that began anew as their topic was made again.
+    pub made_again: u64,
+    /// Partitions whose offset was set by another tool.
+    pub moved: u64,
+    /// Partitions that went on without a replay, as its records are deleted.
+    pub replays_gone: u64,
+    /// Partitions that ended before what was counted of them.
+    pub shortened: u64,
+    /// Windows that were not written, as reading began in the middle of them.
+    pub withheld_windows: u64,
+}
+
 /// Everything the runtime reports.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct PipelineStatus {
@@ -263,6 +280,10 @@ pub struct PipelineStatus {
     pub kafka_ready: bool,
     /// Why not.
     pub kafka_problem: Option<String>,
+    /// Ready without a partition: there are more instances than partitions.
+    pub standby: bool,
+    /// Where reading went on elsewhere than where it had been.
+    pub positions: PositionStatus,
     /// Conservation.
     pub totals: Totals,
     /// Rejected and late and duplicate counts by reason.

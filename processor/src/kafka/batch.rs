@@ -1,4 +1,4 @@
-//! Batches of records from a worker's own queue: the only unsafe code of the processor.
+//! Batches of records from a worker's own queue: with [`super::describe`] the only unsafe code of the processor.
 //!
 //! `rdkafka` has no wrapper for `rd_kafka_consume_batch_queue`, which hands over a whole array of records per call
 //! and is the cheapest way to read. Three facts of librdkafka make a queue per worker sound and exact:

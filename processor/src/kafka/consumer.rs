@@ -15,7 +15,7 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use super::batch::{self, NativeQueue, QueueId, WorkerQueue};
 use super::membership::Membership;
-use super::offsets::{Commit, Committed, committed, end_offsets, list_of_commits, sorted_names};
+use super::offsets::{Commit, Committed, bounds, committed, list_of_commits, sorted_names};
 use super::{ConsumerSettings, KafkaError, KafkaProblem, log, settings};
 
 /// Decides what happens to partitions. Every method is called on the polling thread, inside [`Consumer::poll`] or
@@ -23,6 +23,15 @@ use super::{ConsumerSettings, KafkaError, KafkaProblem, log, settings};
 ///
 /// A handler must not keep a [`Consumer`] (each method is given one): it would keep itself alive.
 pub trait Assignments: Send + Sync {
+    /// An assignment has come. Finds out what [`Assignments::assigned`] has to know, and decides whether it starts.
+    fn prepare(&self, consumer: &Consumer, partitions: &[(String, i32)]) -> Prepared {
+        let _ = (consumer, partitions);
+        Prepared::Start
+    }
+
+    /// Every partition is another member's: there are more members than partitions.
+    fn standby(&self) {}
+
     /// This member now owns `partitions`, in order of topic and partition. Returns where to start each of them, in
     /// the same order, and which worker reads it. Records flow once it has returned, so the workers have to know by
     /// then what is theirs: send them word, [`Consumer::wake`] them, wait for their answer.
@@ -49,6 +58,17 @@ pub trait Assignments: Send + Sync {
 
     /// Something happened outside of any call; see [`KafkaProblem::is_fatal`].
     fn error(&self, problem: KafkaProblem);
+}
+
+/// What becomes of an assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prepared {
+    /// It starts.
+    Start,
+    /// It is given back and the group joined again, for this reason.
+    Again(String),
+    /// It is given back; the group is left until [`Consumer::join`].
+    Leave,
 }
 
 /// A partition with what its group committed for it.
@@ -80,7 +100,7 @@ pub enum StartAt {
     Beginning,
     /// Only records that come from now on.
     End,
-    /// This offset, or the earliest kept if it is gone ([`KafkaProblem::OffsetReset`] tells).
+    /// This offset. Where it is gone, nothing is read, and the worker is told ([`super::PartitionProblem::is_gone`]).
     Offset(i64),
 }
 
@@ -99,6 +119,8 @@ struct Member {
     client: BaseConsumer<Context>,
     topics: Vec<String>,
     brokers: String,
+    /// Out of the group until it is to be joined.
+    away: AtomicBool,
 }
 
 /// How long one request for committed offsets may take, and how long they are tried in an assignment.
@@ -123,6 +145,7 @@ impl Consumer {
             member: OnceLock::new(),
             brokers: settings.client.brokers.clone(),
             rejoin: AtomicBool::new(false),
+            leave: AtomicBool::new(false),
         };
         let client: BaseConsumer<Context> = settings::create(&settings.to_config()?, context)?;
         let member = Arc::new(Member {
@@ -130,6 +153,7 @@ impl Consumer {
             client,
             topics: topics.to_vec(),
             brokers: settings.client.brokers.clone(),
+            away: AtomicBool::new(false),
         });
         let set = member.client.context().member.set(Arc::downgrade(&member));
         assert!(set.is_ok(), "a context has one member");
@@ -150,15 +174,33 @@ impl Consumer {
                 reason: "a record arrived outside the worker queues".to_owned(),
             });
         }
-        if member.client.context().rejoin.swap(false, Ordering::Relaxed) {
+        let context = member.client.context();
+        if context.leave.swap(false, Ordering::Relaxed) && !member.away.swap(true, Ordering::Relaxed) {
             member.client.unsubscribe();
-            if let Err(error) = member.subscribe() {
-                member
-                    .client
-                    .context()
-                    .handler
-                    .error(KafkaProblem::Fatal { code: RDKafkaErrorCode::State, reason: error.to_string() });
-            }
+        }
+        if context.rejoin.swap(false, Ordering::Relaxed) && !self.is_away() {
+            member.client.unsubscribe();
+            member.subscribe_or_end();
+        }
+    }
+
+    /// Leaves the group with the next [`Consumer::poll`]: partitions are revoked, and nothing is read until
+    /// [`Consumer::join`].
+    pub fn leave(&self) {
+        self.member.client.context().leave.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the group was left.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.member.away.load(Ordering::Relaxed)
+    }
+
+    /// Joins the group again after [`Consumer::leave`]. Polling thread only.
+    pub fn join(&self) {
+        self.member.client.context().leave.store(false, Ordering::Relaxed);
+        if self.member.away.swap(false, Ordering::Relaxed) {
+            self.member.subscribe_or_end();
         }
     }
 
@@ -238,6 +280,19 @@ impl Consumer {
         batch::cached_end_offset(self.member.client.client(), topic, partition)
     }
 
+    /// The first offsets kept of `partitions`, in their order, asked from the brokers.
+    ///
+    /// # Errors
+    /// [`KafkaError::Failed`].
+    pub fn query_first_offsets(
+        &self,
+        partitions: &[(String, i32)],
+        timeout: Duration,
+    ) -> Result<Vec<i64>, KafkaError> {
+        bounds(&self.member.client, partitions, Offset::Beginning, timeout)
+            .map_err(|error| KafkaError::from_client("reading first offsets", &error))
+    }
+
     /// The end offsets of `partitions`, in their order, asked from the brokers: the offset after the last record
     /// that a reader of committed transactions gets.
     ///
@@ -248,11 +303,11 @@ impl Consumer {
         partitions: &[(String, i32)],
         timeout: Duration,
     ) -> Result<Vec<i64>, KafkaError> {
-        end_offsets(&self.member.client, partitions, timeout)
+        bounds(&self.member.client, partitions, Offset::End, timeout)
             .map_err(|error| KafkaError::from_client("reading end offsets", &error))
     }
 
-    /// Number of partitions of a topic.
+    /// Number of partitions of a topic; asks a broker, so that this client knows new ones from then on.
     ///
     /// # Errors
     /// [`KafkaError::UnknownTopic`], [`KafkaError::Unreachable`], [`KafkaError::Failed`].
@@ -295,6 +350,13 @@ impl Member {
         self.client.subscribe(&topics).map_err(|error| KafkaError::from_client("subscribing", &error))
     }
 
+    fn subscribe_or_end(&self) {
+        if let Err(error) = self.subscribe() {
+            let problem = KafkaProblem::Fatal { code: RDKafkaErrorCode::State, reason: error.to_string() };
+            self.client.context().handler.error(problem);
+        }
+    }
+
     fn queue(&self, id: QueueId) -> Arc<NativeQueue> {
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(queues.get(id.0).expect("a queue id comes from a queue of this consumer"))
@@ -310,15 +372,13 @@ struct Context {
     brokers: String,
     /// Set where an assignment could not be started, and by [`Consumer::rejoin`]; [`Consumer::poll`] then joins anew.
     rejoin: AtomicBool,
+    /// Set by [`Consumer::leave`] and where an assignment cannot be started for now.
+    leave: AtomicBool,
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         log::line(level, facility, text);
-        // librdkafka resets an offset by itself and says so only in its log.
-        if facility == "OFFSET" && text.contains("offset reset") {
-            self.handler.error(KafkaProblem::OffsetReset { reason: text.to_owned() });
-        }
     }
 
     fn stats(&self, statistics: rdkafka::Statistics) {
@@ -397,12 +457,24 @@ impl Context {
     /// Answers an assignment: asks the handler, forwards every partition to its worker, then lets records flow.
     fn start(&self, consumer: &Consumer, names: &[(String, i32)]) -> KafkaResult<()> {
         let client = &consumer.member.client;
+        match self.handler.prepare(consumer, names) {
+            Prepared::Start => {}
+            Prepared::Again(reason) => {
+                self.handler.error(KafkaProblem::AssignmentNotStarted { reason });
+                self.rejoin.store(true, Ordering::Relaxed);
+                return start_nothing(client);
+            }
+            Prepared::Leave => {
+                self.leave.store(true, Ordering::Relaxed);
+                return start_nothing(client);
+            }
+        }
         let committed = match self.committed_in_time(client, names) {
             Ok(committed) => committed,
             Err(error) => {
                 self.handler.error(KafkaProblem::AssignmentNotStarted { reason: error.to_string() });
                 self.rejoin.store(true, Ordering::Relaxed);
-                return client.unassign();
+                return start_nothing(client);
             }
         };
         let assigned: Vec<AssignedPartition> = names
@@ -415,8 +487,12 @@ impl Context {
             })
             .collect();
         self.join(client, &assigned);
-        let starts =
-            if assigned.is_empty() { Vec::new() } else { self.handler.assigned(consumer, &assigned) };
+        let starts = if assigned.is_empty() {
+            self.handler.standby();
+            Vec::new()
+        } else {
+            self.handler.assigned(consumer, &assigned)
+        };
         assert_eq!(starts.len(), assigned.len(), "a handler answers for every partition");
 
         let mut list = TopicPartitionList::with_capacity(assigned.len());
@@ -472,6 +548,12 @@ impl Context {
             std::thread::sleep(Duration::from_millis(200));
         }
     }
+}
+
+/// Takes an assignment without reading any of it, before the group is left. To refuse it (`unassign`) would leave
+/// librdkafka waiting for an answer for good.
+fn start_nothing(client: &BaseConsumer<Context>) -> KafkaResult<()> {
+    client.assign(&TopicPartitionList::new())
 }
 
 impl Start {

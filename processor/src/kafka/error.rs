@@ -168,14 +168,14 @@ pub enum KafkaProblem {
         /// librdkafka's reason.
         reason: String,
     },
-    /// The start offset is gone (retention) or was never there: reading went on at the earliest offset kept.
-    #[error("records were skipped, as their offsets no longer exist: {reason}")]
+    /// An offset is gone (retention) or was never there.
+    #[error("an offset does not exist: {reason}")]
     OffsetReset {
         /// librdkafka's words: topic, partition, both offsets.
         reason: String,
     },
-    /// Committed offsets could not be read, so the assignment was given back; the member joins again.
-    #[error("the committed offsets of an assignment could not be read, joining again: {reason}")]
+    /// What an assignment begins with could not be found out, so it was given back; the member joins again.
+    #[error("where an assignment begins could not be found out, joining again: {reason}")]
     AssignmentNotStarted {
         /// The last error.
         reason: String,
@@ -261,4 +261,12 @@ pub struct PartitionProblem {
     pub code: RDKafkaErrorCode,
     /// librdkafka's reason.
     pub reason: String,
+}
+
+impl PartitionProblem {
+    /// Whether the offset to be read does not exist (any more): nothing is read before another assignment decides.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self.code, RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
+    }
 }

@@ -82,17 +82,18 @@ pub(super) fn committed<C: ConsumerContext>(
         .collect()
 }
 
-/// The end offsets of partitions, one request per leader.
-pub(super) fn end_offsets<C: ConsumerContext>(
+/// The first (`Offset::Beginning`) or end offsets (`Offset::End`) of partitions, one request per leader.
+pub(super) fn bounds<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     partitions: &[(String, i32)],
+    of: Offset,
     timeout: Duration,
 ) -> KafkaResult<Vec<i64>> {
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
     let mut question = list_of(partitions);
-    question.set_all_offsets(Offset::End)?;
+    question.set_all_offsets(of)?;
     let answer = client.offsets_for_times(question, timeout)?;
     partitions
         .iter()

@@ -99,7 +99,8 @@ impl ConsumerSettings {
             .set("group.id", &self.group_id)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "earliest")
+            // Where an offset is gone, the assignment decides anew what is read, and says so; librdkafka would go back.
+            .set("auto.offset.reset", "error")
             // Range gives the same partition number of every input to the same member, which joins need.
             .set("partition.assignment.strategy", "range")
             .set("isolation.level", "read_committed")

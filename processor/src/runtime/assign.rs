@@ -6,16 +6,21 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use processor_core::{Checkpoint, Merge, MergeCheckpoint, Relay, Task, TaskIdentity};
+use processor_core::{Relay, Task, TaskIdentity};
 
 use super::RunError;
+use super::found::{Found, Positions};
+use super::layout::Layout;
 use super::shared::{Shared, now};
 use super::snapshots::{self, Plan};
 use super::stage0::{RelaySlot, SourceId};
 use super::stage1::{NO_END, TaskSlot};
 use super::stage2::MergeSlot;
+use super::topics::Topics;
 use super::worker::{Command, Link};
-use crate::kafka::{AssignedPartition, Assignments, Commit, Consumer, KafkaProblem, Start, StartAt};
+use crate::kafka::{
+    AssignedPartition, Assignments, Commit, Consumer, KafkaProblem, Prepared, Start, StartAt,
+};
 
 /// How long a rebalance waits for the workers: above what a transaction under way takes, below the group's patience
 /// (5 min). Counted in steps, as a process that stood still has not waited.
@@ -27,7 +32,11 @@ const END_OFFSETS_TIMEOUT: Duration = Duration::from_secs(30);
 /// The handler of the group's decisions.
 pub(super) struct Coordinator {
     shared: Arc<Shared>,
+    topics: Arc<Topics>,
     until_end: bool,
+    /// What was found out for the assignment that is about to start.
+    found: Mutex<Option<Found>>,
+    positions: Mutex<Positions>,
     workers: OnceLock<Vec<Link>>,
     /// Where a bounded run ends, per re-keyed input and partition: those of its first assignment.
     source_ends: OnceLock<Arc<Vec<Vec<i64>>>>,
@@ -37,14 +46,15 @@ pub(super) struct Coordinator {
 #[derive(Default)]
 struct Owned {
     partitions: BTreeSet<(String, i32)>,
-    /// Whether there was an assignment yet.
+    /// Whether the group has said what is ours.
     assigned: bool,
 }
 
 impl Coordinator {
-    pub(super) fn new(shared: Arc<Shared>, until_end: bool) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, topics: Arc<Topics>, until_end: bool) -> Self {
         let (workers, source_ends) = (OnceLock::new(), OnceLock::new());
-        Self { shared, until_end, workers, source_ends, owned: Mutex::default() }
+        let (found, positions, owned) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { shared, topics, until_end, found, positions, workers, source_ends, owned }
     }
 
     /// To be called once, before the first poll.
@@ -68,7 +78,7 @@ impl Coordinator {
     /// Whether partitions of the partials topic are owned by others, so that their commits have to be asked for.
     pub(super) fn foreign_merges(&self) -> Vec<i32> {
         let owned = self.owned();
-        (0..self.shared.topology.merges as i32)
+        (0..self.shared.layout().merges as i32)
             .filter(|at| !owned.partitions.contains(&(self.shared.partials_topic.clone(), *at)))
             .collect()
     }
@@ -101,44 +111,53 @@ impl Coordinator {
         owned.assigned && ended == tasks.len() + relays
     }
 
-    /// What a task begins with: who it is, and what was committed.
-    fn plan(&self, partition: i32, inputs: &[Option<&AssignedPartition>]) -> Plan {
+    /// What a task begins with: who it is, and where its inputs begin.
+    fn plan(&self, found: &Found, partition: i32, inputs: &[Option<&AssignedPartition>]) -> Plan {
         let shared = &self.shared;
-        let start = |input: &Option<&AssignedPartition>| input.map_or_else(Checkpoint::beginning, checkpoint);
         let identity = TaskIdentity {
             partition: partition as u32,
-            tasks: shared.topology.tasks,
-            merge_partitions: shared.topology.merges,
+            tasks: found.layout.tasks,
+            merge_partitions: found.layout.merges,
             origin: shared.origin,
         };
-        Plan { identity, starts: inputs.iter().map(start).collect() }
+        let begun = found.task(&shared.task_topics, partition, inputs);
+        for (input, notice) in &begun.notices {
+            self.say((&shared.task_topics[*input], partition), *notice);
+        }
+        Plan { identity, starts: begun.starts }
+    }
+
+    fn say(&self, of: (&str, i32), notice: processor_core::Notice) {
+        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        if positions.note(&mut self.shared.reports().positions, of, notice) {
+            self.shared.problem(format!("{} [{}]: {notice}", of.0, of.1));
+        }
     }
 
     /// Makes tasks, from their snapshots where there are any, and gives them to their workers. Gives the offset at which
-    /// each input of a restored one goes on.
+    /// each input is read from.
     fn begin(
         &self,
         consumer: &Consumer,
+        layout: &Layout,
         plans: BTreeMap<i32, Plan>,
     ) -> Result<BTreeMap<i32, Vec<i64>>, RunError> {
         let shared = &self.shared;
-        let mut restored = snapshots::restore(shared, &plans);
+        let mut restored = snapshots::restore(shared, layout, &plans);
         let mut offsets = BTreeMap::new();
         let source_ends = self.source_ends(consumer)?;
         for (partition, Plan { identity, starts }) in plans {
             let ends = self.end_offsets(consumer, partition)?;
             let task = match restored.remove(&partition) {
-                Some(restored) => {
-                    offsets.insert(partition, restored.offsets);
-                    restored.task
-                }
-                None => Task::new(Arc::clone(&shared.core), identity, &starts, now())?,
+                Some(restored) => restored.task,
+                None => Task::new(Arc::clone(&layout.core), identity, &starts, now())?,
             };
+            offsets.insert(partition, (0..starts.len()).map(|input| task.read_from(input)).collect());
             for (input, start) in starts.iter().enumerate() {
                 tracing::info!(
                     partition,
                     topic = %shared.task_topics[input],
-                    committed = start.next_offset,
+                    next = start.next_offset,
                     replay_from = task.read_from(input),
                     "task assigned"
                 );
@@ -151,30 +170,53 @@ impl Coordinator {
 
     fn relay(
         &self,
+        found: &Found,
         id: SourceId,
         partition: &AssignedPartition,
         end: Option<i64>,
     ) -> Result<RelaySlot, RunError> {
-        let shared = &self.shared;
-        let start = checkpoint(partition);
-        let tasks = shared.topology.tasks;
-        let relay = Relay::new(Arc::clone(&shared.core), id.0, id.1 as u32, tasks, &start, now())?;
+        let (start, notice) = processor_core::begin_relay(&found.input(partition));
         let AssignedPartition { topic, partition, .. } = partition;
-        tracing::info!(partition, topic, committed = start.next_offset, "relay assigned");
+        if let Some(notice) = notice {
+            self.say((topic, *partition), notice);
+        }
+        let Layout { core, tasks, .. } = &found.layout;
+        let relay = Relay::new(Arc::clone(core), id.0, id.1 as u32, *tasks, &start, now())?;
+        tracing::info!(partition, topic, next = start.next_offset, "relay assigned");
         Ok(RelaySlot::new(id, relay, start, end))
     }
 }
 
-fn checkpoint(partition: &AssignedPartition) -> Checkpoint {
-    match &partition.committed {
-        Some(committed) => Checkpoint::parse(committed.offset, &committed.metadata),
-        None => Checkpoint::beginning(),
-    }
-}
-
 impl Assignments for Coordinator {
+    fn prepare(&self, consumer: &Consumer, partitions: &[(String, i32)]) -> Prepared {
+        let layout = match self.topics.find(consumer, &self.shared) {
+            Ok(layout) => layout,
+            Err(prepared) => return prepared,
+        };
+        match Found::ask(consumer, &self.shared, layout, partitions) {
+            Ok(found) => {
+                *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+                Prepared::Start
+            }
+            Err(error) => Prepared::Again(error.to_string()),
+        }
+    }
+
+    fn standby(&self) {
+        tracing::info!("there are more instances than partitions: this one stands by, until another ends");
+        self.owned().assigned = true;
+        self.shared.board.update(|status| {
+            status.kafka_ready = true;
+            status.kafka_problem = None;
+            status.standby = true;
+        });
+    }
+
     fn assigned(&self, consumer: &Consumer, partitions: &[AssignedPartition]) -> Vec<Start> {
         let shared = &self.shared;
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let found = found.expect("an assignment is prepared before it starts");
+        shared.set_layout(found.layout.clone());
         let mut tasks: BTreeMap<i32, Vec<Option<&AssignedPartition>>> = BTreeMap::new();
         let mut starts = Vec::with_capacity(partitions.len());
         let source_ends = match self.source_ends(consumer) {
@@ -187,21 +229,14 @@ impl Assignments for Coordinator {
         for partition in partitions {
             let worker = self.worker_of(partition.partition);
             if partition.topic == shared.partials_topic {
-                let checkpoint = match &partition.committed {
-                    Some(committed) => MergeCheckpoint::parse(committed.offset, &committed.metadata),
-                    None => MergeCheckpoint::parse(0, ""),
-                };
-                let at = match &partition.committed {
-                    Some(_) => StartAt::Offset(checkpoint.replay_offset),
-                    None => StartAt::Beginning,
-                };
+                let (merge, checkpoint) = found.merge(shared, partition);
+                let at = StartAt::Offset(merge.next_offset());
                 tracing::info!(
                     partition = partition.partition,
                     committed = checkpoint.next_offset,
-                    replay_from = checkpoint.replay_offset,
+                    replay_from = merge.next_offset(),
                     "merge assigned"
                 );
-                let merge = Merge::new(Arc::clone(&shared.core), shared.origin, &checkpoint);
                 let start = partition.committed.as_ref().map(|committed| Commit {
                     topic: partition.topic.clone(),
                     partition: partition.partition,
@@ -220,37 +255,33 @@ impl Assignments for Coordinator {
                 let ends = source_ends.get(input).filter(|_| self.until_end);
                 // A partition that was added since the start ends before its first record.
                 let end = ends.map(|ends| ends.get(partition.partition as usize).copied().unwrap_or(0));
-                match self.relay((input, partition.partition), partition, end) {
-                    Ok(slot) => worker.send(Command::AssignRelay(Box::new(slot))),
+                let mut at = StartAt::Beginning;
+                match self.relay(&found, (input, partition.partition), partition, end) {
+                    Ok(slot) => {
+                        at = StartAt::Offset(slot.next_offset());
+                        worker.send(Command::AssignRelay(Box::new(slot)));
+                    }
                     Err(error) => shared.fail(error),
                 }
-                let at = partition.committed.as_ref().map(|committed| StartAt::Offset(committed.offset));
-                starts.push(Start { at: at.unwrap_or(StartAt::Beginning), queue: worker.task_queue });
+                starts.push(Start { at, queue: worker.task_queue });
                 continue;
             }
             let input = shared.task_topics.iter().position(|topic| *topic == partition.topic);
             let input = input.expect("only configured topics are subscribed to");
             tasks.entry(partition.partition).or_insert_with(|| vec![None; shared.task_topics.len()])[input] =
                 Some(partition);
-            let at = match &partition.committed {
-                Some(committed) => {
-                    StartAt::Offset(Checkpoint::parse(committed.offset, &committed.metadata).replay.offset)
-                }
-                None => StartAt::Beginning,
-            };
-            starts.push(Start { at, queue: worker.task_queue });
+            // Told below, where it is decided.
+            starts.push(Start { at: StartAt::Beginning, queue: worker.task_queue });
         }
-        let plans =
-            tasks.iter().map(|(partition, inputs)| (*partition, self.plan(*partition, inputs))).collect();
-        match self.begin(consumer, plans) {
-            Ok(restored) => {
+        let plans = tasks
+            .iter()
+            .map(|(partition, inputs)| (*partition, self.plan(&found, *partition, inputs)))
+            .collect();
+        match self.begin(consumer, &found.layout, plans) {
+            Ok(offsets) => {
                 for (partition, start) in partitions.iter().zip(&mut starts) {
                     let input = shared.task_topics.iter().position(|topic| *topic == partition.topic);
-                    let offsets = restored.get(&partition.partition);
-                    // At 0 the record may be gone, which reading from the beginning takes as it is.
-                    if let (Some(input), Some(offsets)) = (input, offsets)
-                        && offsets[input] > 0
-                    {
+                    if let (Some(input), Some(offsets)) = (input, offsets.get(&partition.partition)) {
                         start.at = StartAt::Offset(offsets[input]);
                     }
                 }
@@ -266,6 +297,7 @@ impl Assignments for Coordinator {
         shared.board.update(|status| {
             status.kafka_ready = true;
             status.kafka_problem = None;
+            status.standby = false;
         });
         starts
     }
@@ -300,7 +332,9 @@ impl Assignments for Coordinator {
             }
         }
         self.shared.sink.forget();
-        self.owned().partitions.retain(|of| !partitions.contains(of));
+        let mut owned = self.owned();
+        owned.partitions.retain(|of| !partitions.contains(of));
+        owned.assigned = false; // until the group has said what is ours now, be it nothing
     }
 
     fn committed(&self, offsets: &[(String, i32, i64)]) {
@@ -356,14 +390,14 @@ impl Coordinator {
 
     /// Where a bounded run ends, per re-keyed input and partition; empty otherwise.
     fn source_ends(&self, consumer: &Consumer) -> Result<Arc<Vec<Vec<i64>>>, crate::kafka::KafkaError> {
-        let Some(rekeyed) = self.shared.core.rekeyed.as_ref().filter(|_| self.until_end) else {
+        if !self.until_end {
             return Ok(Arc::default());
-        };
+        }
         if let Some(ends) = self.source_ends.get() {
             return Ok(Arc::clone(ends));
         }
-        let inputs = rekeyed.inputs.iter().zip(&rekeyed.partitions);
-        let ends = inputs.map(|(input, &partitions)| {
+        let layout = self.shared.layout();
+        let ends = layout.sources().map(|(input, partitions)| {
             let of: Vec<_> = (0..partitions as i32).map(|at| (input.topic.clone(), at)).collect();
             consumer.query_end_offsets(&of, END_OFFSETS_TIMEOUT)
         });

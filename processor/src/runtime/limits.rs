@@ -2,12 +2,12 @@
 
 use processor_core::{Beyond, Limits};
 
-use super::shared::{Shared, Topology, lock, now};
+use super::shared::{Shared, lock, now};
 use crate::settings::MemoryPlan;
 use crate::status::StatusBoard;
 
-/// Says at the start what a task keeps, and whether the budget is enough for that many.
-pub(super) fn introduce(plan: &MemoryPlan, topology: &Topology, board: &StatusBoard) {
+/// Says what a task keeps, and whether the budget is enough for that many.
+pub(super) fn introduce(plan: &MemoryPlan, tasks: u32, board: &StatusBoard) {
     let Limits { users, products, event_ids, checkout_ids, clicks, waiting_facts } = plan.limits;
     let urls = plan.urls;
     tracing::info!(
@@ -22,9 +22,8 @@ pub(super) fn introduce(plan: &MemoryPlan, topology: &Topology, board: &StatusBo
     );
     if let Some(needed) = plan.too_small {
         let text = format!(
-            "memory.budget is too little for {} partitions and may be outgrown: set {} MB, or memory.instances to how many \
+            "memory.budget is too little for {tasks} partitions and may be outgrown: set {} MB, or memory.instances to how many \
              instances share them",
-            topology.tasks,
             needed.div_ceil(1_000_000)
         );
         tracing::warn!("{text}");

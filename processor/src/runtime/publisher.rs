@@ -208,7 +208,8 @@ impl Transactions {
     fn transact(&mut self, job: &Job) -> Published {
         let shared = &self.shared;
         let sent_at = Instant::now();
-        let content = Content { shared, epoch: &job.epoch, offsets: job.epoch.offsets() };
+        let offsets = shared.without_missing(job.epoch.offsets());
+        let content = Content { shared, epoch: &job.epoch, offsets };
         match self.transactor.execute(&content, &job.generation, shared.transaction_deadline) {
             Ok(TransactionEnd::Committed(produced)) => {
                 if !content.offsets.is_empty() {

@@ -178,6 +178,7 @@ pub(super) fn publish(shared: &Shared) {
         status.overflowed = urls + routes + campaigns;
         let beyond = reports.totals.beyond.by_limit().into_iter();
         status.beyond_limits = beyond.map(|(limit, events)| (limit.to_owned(), events)).collect();
+        status.positions = reports.positions;
         status.rss_bytes = process::rss_bytes();
         status.cpu_seconds = process::cpu_seconds();
         status.sink = sink;

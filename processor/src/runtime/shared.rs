@@ -9,6 +9,7 @@ use events::Timestamp;
 use processor_core::{Delivery, Freshness, InputOptions, Options, Point, TaskTotals};
 
 use super::RunError;
+use super::layout::Layout;
 use super::ledger::Ledger;
 use super::sinks::Sinks;
 use super::stage0::SourceId;
@@ -16,21 +17,13 @@ use crate::kafka::{Commit, KafkaOutbox, Membership};
 use crate::live::Live;
 use crate::settings::{MemoryPlan, Settings};
 use crate::state::Snapshots;
-use crate::status::{MergeFacts, MergeStatus, RelayStatus, StatusBoard, TaskStatus};
+use crate::status::{MergeFacts, MergeStatus, PositionStatus, RelayStatus, StatusBoard, TaskStatus};
 
 /// How many freshness samples are kept: at two epochs a second, ten minutes.
 const FRESHNESS_SAMPLES: usize = 1_200;
 
-/// How many partitions there are at each stage.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Topology {
-    pub(super) tasks: u32,
-    pub(super) merges: u32,
-}
-
 pub(super) struct Shared {
     pub(super) core: Arc<Options>,
-    pub(super) topology: Topology,
     pub(super) memory: MemoryPlan,
     /// What a task reads, in the order of its inputs.
     pub(super) task_topics: Vec<String>,
@@ -52,6 +45,10 @@ pub(super) struct Shared {
     pub(super) draining: AtomicBool,
     pub(super) epochs: AtomicU64,
     pub(super) transactions: Ledger,
+    /// Partitions that topics were last seen to have, 0 where one was deleted.
+    partitions: Mutex<BTreeMap<String, i32>>,
+    /// The topics as the last assignment found them.
+    layout: Mutex<Arc<Layout>>,
     /// Bytes of records that librdkafka holds for the workers.
     pub(super) prefetched: AtomicU64,
     /// Wall clock of the last confirmed commit, milliseconds.
@@ -93,6 +90,7 @@ pub(super) struct Reports {
     /// Why a worker does not read, and since when.
     pub(super) paused: BTreeMap<usize, (&'static str, i64)>,
     pub(super) routes: u64,
+    pub(super) positions: PositionStatus,
     pub(super) committed: BTreeMap<(String, i32), i64>,
     /// Wall clock of a task's last commit, milliseconds.
     pub(super) task_committed_at: BTreeMap<i32, i64>,
@@ -106,20 +104,16 @@ struct Sample {
 }
 
 impl Shared {
-    pub(super) fn new(
-        core: Arc<Options>,
-        topology: Topology,
-        memory: MemoryPlan,
-        parts: Parts,
-        settings: &Settings,
-    ) -> Self {
+    pub(super) fn new(layout: Layout, memory: MemoryPlan, parts: Parts, settings: &Settings) -> Self {
+        let core = Arc::clone(&layout.core);
         let Parts { outbox, membership, sink, snapshots, board, live } = parts;
         Self {
             origin: core.origin(&settings.kafka.group_id),
             task_topics: core.task_topics().map(str::to_owned).collect(),
             core,
-            topology,
             memory,
+            partitions: Mutex::default(),
+            layout: Mutex::new(Arc::new(layout)),
             partials_topic: settings.kafka.partials_topic.clone(),
             epoch_interval: settings.epoch_interval,
             merge_interval: settings.merge_interval,
@@ -144,6 +138,30 @@ impl Shared {
             failure: Mutex::default(),
             said: Mutex::default(),
         }
+    }
+
+    /// The topics as the last assignment found them.
+    pub(super) fn layout(&self) -> Arc<Layout> {
+        Arc::clone(&lock(&self.layout))
+    }
+
+    pub(super) fn set_layout(&self, layout: Layout) {
+        let before = std::mem::replace(&mut *lock(&self.layout), Arc::new(layout));
+        if before.topic_id(&self.partials_topic) != self.layout().topic_id(&self.partials_topic) {
+            lock(&self.confirmed).clear(); // its offsets begin anew
+        }
+    }
+
+    pub(super) fn set_partitions(&self, partitions: BTreeMap<String, i32>) {
+        *lock(&self.partitions) = partitions;
+    }
+
+    /// The commits of partitions that are there. Kafka takes none of a topic that was deleted, and refuses what comes
+    /// with it; and nothing of such a topic can be read again.
+    pub(super) fn without_missing(&self, mut commits: Vec<Commit>) -> Vec<Commit> {
+        let partitions = lock(&self.partitions);
+        commits.retain(|commit| partitions.get(&commit.topic).is_none_or(|count| commit.partition < *count));
+        commits
     }
 
     /// The inputs that are not keyed by user.

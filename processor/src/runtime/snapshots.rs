@@ -6,6 +6,7 @@ use std::sync::Arc;
 use processor_core::{Checkpoint, Options, SnapshotError, Task, TaskIdentity};
 
 use super::RunError;
+use super::layout::Layout;
 use super::shared::{Shared, now};
 use crate::settings::Settings;
 use crate::state::{Candidate, Found, Freeze, Snapshots, SnapshotsConfig, Store, Tuning, Unusable, Wanted};
@@ -16,10 +17,9 @@ pub(super) struct Plan {
     pub(super) starts: Vec<Checkpoint>,
 }
 
-/// A task as of a snapshot, and where each of its inputs goes on from.
+/// A task as of a snapshot.
 pub(super) struct Restored {
     pub(super) task: Task,
-    pub(super) offsets: Vec<i64>,
 }
 
 /// The place for snapshots, if one is set; it need not be reachable yet.
@@ -35,7 +35,11 @@ pub(super) fn start(settings: &Settings, core: &Options) -> Result<Option<Snapsh
 }
 
 /// Looks for the snapshots of tasks; those without one have to read the log again. Bounded in time for all together.
-pub(super) fn restore(shared: &Shared, plans: &BTreeMap<i32, Plan>) -> BTreeMap<i32, Restored> {
+pub(super) fn restore(
+    shared: &Shared,
+    layout: &Layout,
+    plans: &BTreeMap<i32, Plan>,
+) -> BTreeMap<i32, Restored> {
     let Some(snapshots) = &shared.snapshots else { return BTreeMap::new() };
     let wanted: Vec<Wanted> = plans
         .iter()
@@ -47,16 +51,14 @@ pub(super) fn restore(shared: &Shared, plans: &BTreeMap<i32, Plan>) -> BTreeMap<
         .collect();
     let found = snapshots.restore(&wanted, &|wanted: &Wanted, candidate: &Candidate<'_>| {
         let Plan { identity, starts } = &plans[&wanted.shelf.task];
-        Task::restore(Arc::clone(&shared.core), *identity, candidate.bytes, starts, now())
+        Task::restore(Arc::clone(&layout.core), *identity, candidate.bytes, starts, now())
             .map_err(|error| unusable(&error))
     });
     plans
         .keys()
         .zip(found)
         .filter_map(|(partition, found)| match found {
-            Found::Restored { state, name, .. } => {
-                Some((*partition, Restored { task: state, offsets: name.offsets }))
-            }
+            Found::Restored { state, .. } => Some((*partition, Restored { task: state })),
             Found::Missing(_) => None,
         })
         .collect()

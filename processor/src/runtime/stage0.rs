@@ -41,7 +41,7 @@ impl RelaySlot {
         Self { id, relay, end, ended: false, partition_end: None, start, relayed: 0 }
     }
 
-    fn next_offset(&self) -> i64 {
+    pub(super) fn next_offset(&self) -> i64 {
         self.relay.progress().next_offset
     }
 
@@ -210,7 +210,7 @@ impl Stage0 {
             }
         }
         if !news.is_empty() {
-            self.out.tell(rekeyed, self.shared.topology.tasks, &news);
+            self.out.tell(rekeyed, self.shared.layout().tasks, &news);
         }
     }
 

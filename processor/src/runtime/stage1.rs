@@ -18,7 +18,7 @@ use super::shared::{Shared, now};
 use super::snapshots::{self, Frozen};
 use super::stage0::{RelaySlot, Stage0};
 use super::watch::Pace;
-use crate::kafka::{Commit, Consumer, PartitionEnd, Run};
+use crate::kafka::{Commit, Consumer, PartitionEnd, PartitionProblem, Run};
 
 /// Sealed epochs that no merge has dealt with. Beyond it nothing is read: at two epochs a second, 30 s of records are
 /// read ahead of a sink that does not confirm.
@@ -52,6 +52,8 @@ pub(super) struct TaskSlot {
     /// Per input, where its partition ended when everything of it had been read.
     partition_ends: Vec<Option<i64>>,
     published: TaskTotals,
+    /// Windows withheld that are published.
+    withheld: u64,
     pace: Pace,
     /// What it was last seen doing, and since when.
     state: (&'static str, i64),
@@ -75,6 +77,7 @@ impl TaskSlot {
             starts,
             partition_ends,
             published: TaskTotals::default(),
+            withheld: 0,
             pace: Pace::default(),
             state: ("", 0),
         }
@@ -301,6 +304,15 @@ impl Stage1 {
             self.seal();
         }
         Ok(())
+    }
+
+    /// Something is wrong with a partition of either stage.
+    pub(super) fn problem(&self, problem: &PartitionProblem) {
+        self.shared.error(problem);
+        if problem.is_gone() {
+            // What was read is committed on the way out; the next assignment finds out where to go on.
+            self.consumer.rejoin();
+        }
     }
 
     /// Notes that everything of a partition has been read.

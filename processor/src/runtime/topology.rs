@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::shared::Topology;
+use processor_core::Options;
+
+use super::layout::{Layout, Names, keyed_tasks};
 use super::{RunError, RunOptions, sinks};
-use crate::kafka::admin::{Admin, MissingTopics, TopicSpec};
+use crate::kafka::admin::{Admin, TopicSpec};
 use crate::kafka::{ClientSettings, KafkaError};
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
@@ -20,16 +22,17 @@ const MERGE_PARTITIONS_MAX: i32 = 8;
 /// How long one question may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// Waits for Kafka and the input topics, makes the others, and counts partitions: of tasks and merges, and of each input
-/// that is not keyed by user. `None` when asked to stop.
+/// Waits for Kafka and the input topics, makes the others, and finds out how they fit together. `None` when asked to
+/// stop.
 pub(super) fn find(
     settings: &Settings,
+    core: &Options,
     options: &RunOptions,
     client: &ClientSettings,
     board: &StatusBoard,
     sink: &sinks::Sinks,
     shutdown: &Shutdown,
-) -> Result<Option<(Topology, Vec<u32>)>, RunError> {
+) -> Result<Option<Layout>, RunError> {
     let admin = Admin::new(client)?;
     let waiting = |problem: String| {
         board.update(|status| {
@@ -51,7 +54,8 @@ pub(super) fn find(
         let list = if input.keyed { &mut keyed } else { &mut unkeyed };
         list.push((input.topic.as_str(), count));
     }
-    let tasks = match keyed_tasks(&keyed)? {
+    let keyed_tasks = keyed_tasks(&keyed).map_err(|unfit| RunError::Inputs(unfit.to_string()))?;
+    let tasks = match keyed_tasks {
         Some(tasks) => tasks,
         // Whoever wants another number makes the topic before the first start.
         None => match admin.partition_count(&settings.kafka.by_user_topic, ATTEMPT) {
@@ -62,8 +66,7 @@ pub(super) fn find(
             Err(error) => return Err(error.into()),
         },
     };
-    let missing =
-        if options.leave_topics_to_broker { MissingTopics::LeaveToBroker } else { MissingTopics::Create };
+    let missing = options.missing_topics();
     let existing = admin.partition_count(&settings.kafka.partials_topic, ATTEMPT);
     let merges = existing.unwrap_or_else(|_| tasks.min(MERGE_PARTITIONS_MAX));
     let mut topics = vec![
@@ -81,8 +84,11 @@ pub(super) fn find(
     }
     admin.ensure_topics(&topics, missing, TOPICS_TIMEOUT)?;
     board.update(|status| status.kafka_problem = Some("joining the consumer group".to_owned()));
-    let sources = unkeyed.iter().map(|(_, count)| *count as u32).collect();
-    Ok(Some((Topology { tasks: tasks as u32, merges: merges as u32 }, sources)))
+    let names = Names::of(settings);
+    let found = names.ask(&admin, missing)?;
+    let layout =
+        Layout::of(&names, core, &found, None).map_err(|unfit| RunError::Inputs(unfit.to_string()))?;
+    Ok(Some(layout.within(settings)))
 }
 
 /// The number of partitions of a topic, once it is there. `None` when asked to stop.
@@ -110,30 +116,5 @@ fn partitions_of(
             }
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-/// How many tasks the keyed inputs ask for: a partition number of all of them is one task.
-fn keyed_tasks(keyed: &[(&str, i32)]) -> Result<Option<i32>, RunError> {
-    let Some(((first, tasks), others)) = keyed.split_first() else { return Ok(None) };
-    match others.iter().find(|(_, count)| count != tasks) {
-        None => Ok(Some(*tasks)),
-        Some((topic, count)) => Err(RunError::Inputs(format!(
-            "inputs: topic `{first}` has {tasks} partition(s) and `{topic}` has {count}, so events of one user would not \
-             meet: give them the same number, or set keyed = false for one of them, and it is re-keyed"
-        ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keyed_inputs_of_different_width_are_refused_with_the_cure() {
-        assert_eq!(keyed_tasks(&[]).unwrap(), None);
-        assert_eq!(keyed_tasks(&[("a", 4), ("b", 4)]).unwrap(), Some(4));
-        let error = keyed_tasks(&[("a", 4), ("b", 8)]).unwrap_err().to_string();
-        assert!(error.contains("`b` has 8") && error.contains("keyed = false"), "{error}");
     }
 }

@@ -204,14 +204,14 @@ impl Worker {
     }
 
     fn merge(&mut self, wait: Duration) -> Result<(), RunError> {
-        let Self { merge_queue, commands, pending, stage1, stage2, shared, .. } = self;
+        let Self { merge_queue, commands, pending, stage1, stage2, .. } = self;
         let batch = merge_queue.consume(wait, MERGE_BATCH_MAX);
         take_assignments(commands, pending, stage1, stage2);
         for item in batch.items() {
             match item {
                 Item::Run(run) => stage2.messages(&run)?,
                 Item::End(end) => stage2.end(&end),
-                Item::Problem(problem) => shared.error(&problem),
+                Item::Problem(problem) => stage1.problem(&problem),
             }
         }
         Ok(())
@@ -227,14 +227,14 @@ impl Worker {
             }
             return Ok(());
         }
-        let Self { task_queue, commands, pending, stage1, stage2, shared, .. } = self;
+        let Self { task_queue, commands, pending, stage1, stage2, .. } = self;
         let batch = task_queue.consume(WAIT, BATCH_MAX);
         take_assignments(commands, pending, stage1, stage2);
         for item in batch.items() {
             match item {
                 Item::Run(run) => stage1.records(&run)?,
                 Item::End(end) => stage1.end(&end),
-                Item::Problem(problem) => shared.error(&problem),
+                Item::Problem(problem) => stage1.problem(&problem),
             }
         }
         Ok(())

@@ -78,6 +78,18 @@ pub(super) fn extent(
                 (closed, None) => closed,
                 (None, _) => None,
             };
+            if checkpoint.whole_from != i64::MIN {
+                complete_from = complete_from.max(Some(checkpoint.whole_from));
+                notes.push(format!(
+                    "the offset of {topic}[{partition}] was set by another tool: windows of before are not compared"
+                ));
+            }
+            if checkpoint.part.number > 0 {
+                notes.push(format!(
+                    "records of {topic}[{partition}] were deleted before a restart read them again: windows of that \
+                     moment hold more than can be read now"
+                ));
+            }
             if committed.offset > high {
                 notes.push(format!(
                     "{topic}[{partition}] ends at {high}, before the committed offset {}: it was made again",

@@ -23,6 +23,8 @@ impl Stage1 {
             slot.published = totals;
             let report = slot.task.report();
             reports.routes = reports.routes.max(report.routes as u64);
+            reports.positions.withheld_windows += report.withheld - slot.withheld;
+            slot.withheld = report.withheld;
             let inputs = self.shared.task_topics.iter().zip(&slot.starts);
             let committed = inputs
                 .map(|(topic, start)| {

@@ -21,14 +21,14 @@ export function pipeline(status) {
   show('waiting', 4, due.map((open, at) => waitingRow(open, due[at - 1]?.why === open.why, status.now_ms)), 'No window is open');
 }
 
-function stages({ kafka_ready, kafka_problem, rate, tasks, paused, merges, epochs, epochs_in_flight, commit_age_ms, delivery, transactions, sink, now_ms }) {
+function stages({ kafka_ready, kafka_problem, standby, rate, tasks, paused, merges, epochs, epochs_in_flight, commit_age_ms, delivery, transactions, sink, now_ms }) {
   const lag = sum(tasks, (task) => Math.max(0, task.lag));
   const oldest = (list) => list.reduce((least, one) => (one.watermark_ms === null ? least : Math.min(least ?? Infinity, one.watermark_ms)), null);
   const age = (ms) => (ms === null ? 'no event yet' : format.span(now_ms - ms));
   const running = tasks.filter((task) => task.state === 'running' || task.state === 'idle').length;
   const exactly = delivery === 'exactly_once';
   return [
-    stage('Kafka', kafka_ready ? 'good' : 'bad', kafka_ready ? 'assigned' : kafka_problem ?? 'not assigned', [
+    stage('Kafka', kafka_ready ? 'good' : 'bad', kafka_ready ? (standby ? 'standing by: more instances than partitions' : 'assigned') : kafka_problem ?? 'not assigned', [
       ['reading', `${format.rate(rate)}/s`], ['lag', format.count(lag)]]),
     stage('Tasks', tasks.length === 0 || paused ? 'warn' : 'good', paused ? `paused: ${paused}` : `${running} of ${tasks.length} flowing`, [
       ['watermark behind', age(oldest(tasks))], ['open windows', format.count(sum(tasks, (task) => task.open_windows))], ['state', format.bytes(sum(tasks, (task) => task.state_bytes))]]),

@@ -1,0 +1,161 @@
+//! What an assignment finds: offsets that are kept, what is closed, and so where everything begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use processor_core::{Beginning, FoundInput, Merge, MergeCheckpoint, Notice, begin};
+
+use super::layout::Layout;
+use super::shared::Shared;
+use crate::kafka::{AssignedPartition, Consumer, KafkaError};
+use crate::status::PositionStatus;
+
+/// How long one question may take.
+const ATTEMPT: Duration = Duration::from_secs(10);
+/// How often it is asked where the bounds of partitions are that have just been made: their leaders take a moment.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What is known when an assignment starts.
+pub(super) struct Found {
+    pub(super) layout: Layout,
+    /// First and end offset of each assigned partition.
+    bounds: BTreeMap<(String, i32), (i64, i64)>,
+    /// As far as any merge has closed windows; `i64::MIN` where none has.
+    closed_through: i64,
+}
+
+impl Found {
+    /// Asks Kafka.
+    pub(super) fn ask(
+        consumer: &Consumer,
+        shared: &Shared,
+        layout: Layout,
+        partitions: &[(String, i32)],
+    ) -> Result<Self, KafkaError> {
+        let mut tries = 0;
+        let (first, ends) = loop {
+            let first = consumer.query_first_offsets(partitions, ATTEMPT);
+            match first.and_then(|first| Ok((first, consumer.query_end_offsets(partitions, ATTEMPT)?))) {
+                Ok(bounds) => break bounds,
+                Err(error) if tries == TRIES => return Err(error),
+                Err(error) => tracing::debug!(%error, "the bounds of an assignment are not known yet"),
+            }
+            tries += 1;
+            std::thread::sleep(PAUSE);
+            for topic in partitions.iter().map(|(topic, _)| topic).collect::<BTreeSet<_>>() {
+                consumer.partition_count(topic, ATTEMPT)?;
+            }
+        };
+        let merges: Vec<_> =
+            (0..layout.merges as i32).map(|at| (shared.partials_topic.clone(), at)).collect();
+        let closed = consumer.committed(&merges, ATTEMPT)?.into_iter().flatten();
+        let closed = closed.map(|of| MergeCheckpoint::parse(of.offset, &of.metadata).closed_through);
+        let bounds = partitions.iter().cloned().zip(first.into_iter().zip(ends)).collect();
+        Ok(Self { layout, bounds, closed_through: closed.max().unwrap_or(i64::MIN) })
+    }
+
+    fn bounds(&self, topic: &str, partition: i32) -> (i64, i64) {
+        self.bounds.get(&(topic.to_owned(), partition)).copied().unwrap_or((0, 0))
+    }
+
+    /// What is found of an assigned partition.
+    pub(super) fn input(&self, of: &AssignedPartition) -> FoundInput {
+        let (first, end) = self.bounds(&of.topic, of.partition);
+        let committed = of.committed.as_ref().map(|of| (of.offset, of.metadata.clone()));
+        FoundInput { committed, topic: self.layout.topic_id(&of.topic), first, end }
+    }
+
+    /// Where a task begins, whose inputs are these topics' partitions of one number.
+    pub(super) fn task(
+        &self,
+        topics: &[String],
+        partition: i32,
+        inputs: &[Option<&AssignedPartition>],
+    ) -> Beginning {
+        let input = |(input, topic): (&Option<&AssignedPartition>, &String)| match input {
+            Some(assigned) => self.input(assigned),
+            None => {
+                let (first, end) = self.bounds(topic, partition);
+                FoundInput { committed: None, topic: self.layout.topic_id(topic), first, end }
+            }
+        };
+        let found: Vec<FoundInput> = inputs.iter().zip(topics).map(input).collect();
+        begin(&found, self.closed_through)
+    }
+
+    /// A merge, and what it was committed with.
+    pub(super) fn merge(&self, shared: &Shared, of: &AssignedPartition) -> (Merge, MergeCheckpoint) {
+        let (first, end) = self.bounds(&of.topic, of.partition);
+        let ours = of.committed.as_ref().filter(|of| MergeCheckpoint::is_ours(&of.metadata));
+        let committed = of.committed.as_ref().map(|of| MergeCheckpoint::parse(of.offset, &of.metadata));
+        let mut checkpoint = committed.unwrap_or_else(|| MergeCheckpoint::parse(first, ""));
+        // Cut, made again, or set by another tool: what it would begin with may be missing.
+        let mut is_whole = match ours {
+            Some(_) => checkpoint.replay_offset >= first,
+            None => of.committed.is_none() && first == 0,
+        };
+        if checkpoint.next_offset > end {
+            checkpoint.next_offset = first;
+            is_whole = false;
+        }
+        checkpoint.next_offset = checkpoint.next_offset.max(first);
+        checkpoint.replay_offset = checkpoint.replay_offset.clamp(first, checkpoint.next_offset);
+        let merge = Merge::new(Arc::clone(&shared.core), shared.origin, &checkpoint);
+        let merge = merge.among(self.layout.tasks, end);
+        if is_whole {
+            return (merge, checkpoint);
+        }
+        shared.problem(format!(
+            "{} [{}]: partials before offset {} are not there any more or were skipped: windows that some task has \
+             ended by now keep what was written of them",
+            of.topic, of.partition, checkpoint.replay_offset
+        ));
+        (merge.incomplete(end), checkpoint)
+    }
+}
+
+/// What was said of positions: a thing is said and counted once, though every assignment finds it until something is
+/// committed.
+#[derive(Default)]
+pub(super) struct Positions {
+    said: BTreeMap<(String, i32), Notice>,
+}
+
+impl Positions {
+    /// Whether it is new.
+    pub(super) fn note(
+        &mut self,
+        counts: &mut PositionStatus,
+        (topic, partition): (&str, i32),
+        notice: Notice,
+    ) -> bool {
+        if self.said.insert((topic.to_owned(), partition), notice) == Some(notice) {
+            return false;
+        }
+        match notice {
+            Notice::MadeAgain { .. } => counts.made_again += 1,
+            Notice::Skipped { records, .. } => counts.skipped_records += records,
+            Notice::ReplayGone { .. } => counts.replays_gone += 1,
+            Notice::Shortened { .. } => counts.shortened += 1,
+            Notice::Moved { .. } => counts.moved += 1,
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_assignment_finds_is_counted_once() {
+        let (mut positions, mut counts) = (Positions::default(), PositionStatus::default());
+        let skipped = Notice::Skipped { records: 15, committed: 60, first: 75 };
+        assert!(positions.note(&mut counts, ("clicks", 0), skipped));
+        assert!(!positions.note(&mut counts, ("clicks", 0), skipped));
+        assert!(positions.note(&mut counts, ("clicks", 1), skipped));
+        assert_eq!(counts.skipped_records, 30);
+    }
+}
