@@ -387,7 +387,7 @@ impl Kafka {
             .expect("a consumer")
     }
 
-    fn client(&self) -> ClientConfig {
+    pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap).set("log_level", "0");
         config

@@ -17,6 +17,7 @@ mod kafka;
 mod naive;
 mod names;
 mod numbers;
+mod operator;
 mod process;
 mod programs;
 mod proxy;

@@ -1,0 +1,256 @@
+//! What happens to topics and groups while a processor lives: partitions are added, topics are made again, records are
+//! deleted, offsets are reset, there are more instances than partitions.
+
+use std::time::Duration;
+
+use integration_tests::{Influx, Kafka, Names, Processor, ProcessorConfig, eventually};
+use serde_json::{Value, json};
+
+/// 2026-01-15T08:00:00Z, milliseconds: every event of a test lies in this hour.
+const HOUR: i64 = 1_768_464_000_000;
+
+#[test]
+fn partitions_are_taken_up_as_they_come_and_instances_without_one_stand_by() {
+    let (kafka, influx, names) = (Kafka::start(), Influx::start_own(), Names::unique("partitions"));
+    let second = format!("{}.second", names.topic);
+    kafka.create_topic(&names.topic, 1);
+    kafka.create_topic(&second, 1);
+    let config = ProcessorConfig::new(&kafka, &influx, &names)
+        .extra(&format!("[[inputs]]\ntopic = {second:?}\n"))
+        .windows("idle_after", "\"1s\"");
+    views(&kafka, &names.topic, 0, 600);
+
+    // A bounded run ends everywhere, on an instance that has nothing to do, too.
+    let bounded = Names { topic: names.topic.clone(), ..Names::unique("bounded") };
+    let bounded_influx = Influx::start_own();
+    let of_bounded = ProcessorConfig::new(&kafka, &bounded_influx, &bounded);
+    let mut instances = [of_bounded.clone(), of_bounded.another_instance()]
+        .map(|config| Processor::run(&config, &["--until-end"]));
+    for instance in &mut instances {
+        let code = instance.process.wait(Duration::from_secs(120));
+        assert_eq!(code, 0, "{}", instance.process.log());
+    }
+    assert_eq!(requests(&bounded_influx, "rollup_1h"), 600);
+
+    let mut both = [config.clone(), config.another_instance()].map(|config| Processor::run(&config, &[]));
+    let owner = await_owner(&mut both);
+    await_requests(&influx, 600);
+
+    // The one that stands by takes over, and ends in order when it stands by again.
+    assert_eq!(both[owner].terminate(), 0, "{}", both[owner].process.log());
+    await_partitions(&both[1 - owner], &[0]);
+    both[owner] = Processor::run(&config.another_instance(), &[]);
+    let spare = 1 - await_owner(&mut both);
+    assert_eq!(both[spare].terminate(), 0, "{}", both[spare].process.log());
+    both[spare] = Processor::run(&config.another_instance(), &[]);
+    await_owner(&mut both);
+
+    // Only one of two keyed inputs is wider for now: users would not meet, so everything waits and says so.
+    kafka.add_partitions(&names.topic, 3);
+    for instance in &mut both {
+        let why = instance.await_readiness(503);
+        assert!(why.contains("has 3 partition(s)") && why.contains("same number"), "{why}");
+    }
+    views(&kafka, &names.topic, 60, 600);
+    kafka.add_partitions(&second, 3);
+    views(&kafka, &second, 60, 300);
+    eventually("the two share three partitions", || {
+        let [left, right] = [partitions(&both[0])?, partitions(&both[1])?];
+        let mut all = [left.clone(), right.clone()].concat();
+        all.sort_unstable();
+        let shared = !left.is_empty() && !right.is_empty() && all == [0, 1, 2];
+        if shared { Ok(()) } else { Err(format!("{left:?} and {right:?}")) }
+    });
+    await_requests(&influx, 1_500);
+    assert!(kafka.end_offsets(&names.topic).iter().all(|end| *end > 0), "every partition has records");
+    assert!(kafka.read_all(&names.late()).is_empty(), "nothing came too late");
+    for instance in &mut both {
+        assert_eq!(instance.terminate(), 0, "{}", instance.process.log());
+    }
+}
+
+#[test]
+fn a_topic_that_is_made_again_counts_on_from_where_the_numbers_were() {
+    let (kafka, influx, names) = (Kafka::start(), Influx::start_own(), Names::unique("again"));
+    kafka.create_topic(&names.topic, 2);
+    let config = ProcessorConfig::new(&kafka, &influx, &names).windows("idle_after", "\"1s\"");
+    views(&kafka, &names.topic, 0, 900);
+    let mut processor = Processor::run(&config, &[]);
+    await_requests(&influx, 900);
+
+    // While it runs.
+    kafka.delete_topic(&names.topic);
+    let why = processor.await_readiness(503);
+    assert!(why.contains(&names.topic) && why.contains("does not exist"), "{why}");
+    kafka.create_topic(&names.topic, 2);
+    views(&kafka, &names.topic, 30, 400);
+    kafka.produce(&names.topic, [("u", &b"no event"[..])]);
+    await_requests(&influx, 1_300);
+    processor.await_ready();
+    let [letter] = &kafka.read_all(&names.dead_letters())[..] else { panic!("one dead letter") };
+    let ends = kafka.end_offsets(&names.topic);
+    let partition: usize = letter.headers["partition"].parse().expect("a number");
+    assert_eq!(letter.headers["offset"], (ends[partition] - 1).to_string(), "the offset in the new topic");
+    assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
+
+    // While it is away: the new one is longer than what was committed of the old, and has fewer partitions.
+    kafka.delete_topic(&names.topic);
+    kafka.create_topic(&names.topic, 1);
+    views(&kafka, &names.topic, 40, 2_000);
+    let mut processor = Processor::run(&config, &[]);
+    await_requests(&influx, 3_300);
+
+    // What began anew is rebuilt as such, and its windows close.
+    views(&kafka, &names.topic, 45, 100);
+    await_requests(&influx, 3_400);
+    assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
+    let mut processor = Processor::run(&config, &[]);
+    views(&kafka, &names.topic, 600, 50);
+    await_requests(&influx, 3_450);
+    eventually("the windows of before are closed", || {
+        let status = processor.status()?;
+        let oldest = status["merges"].as_array().into_iter().flatten();
+        let oldest = oldest.filter_map(|merge| merge["oldest_open_ms"].as_i64()).min();
+        if oldest.is_none_or(|oldest| oldest >= HOUR + 500_000) { Ok(()) } else { Err(format!("{oldest:?}")) }
+    });
+    assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
+    assert_eq!(requests(&influx, "rollup_1h"), 3_450);
+}
+
+#[test]
+fn deleted_records_are_counted_and_reset_offsets_make_no_number_smaller() {
+    let (kafka, influx, names) = (Kafka::start(), Influx::start_own(), Names::unique("reset"));
+    kafka.create_topic(&names.topic, 1);
+    let config = ProcessorConfig::new(&kafka, &influx, &names).windows("idle_after", "\"1s\"");
+    let run = |requests| {
+        let processor = Processor::run(&config, &[]);
+        await_requests(&influx, requests);
+        processor
+    };
+    views(&kafka, &names.topic, 0, 1_000);
+    let mut processor = run(1_000);
+    assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
+
+    // Retention passes the committed offset.
+    views(&kafka, &names.topic, 5, 500);
+    kafka.delete_records(&names.topic, 0, 1_300);
+    let mut processor = run(1_200);
+    let positions = positions(&processor);
+    assert_eq!((&positions["skipped_records"], &positions["moved"]), (&json!(300), &json!(0)));
+    let metrics = processor.get("/metrics").expect("metrics").body;
+    assert!(metrics.contains("processor_records_skipped_total 300"), "{metrics}");
+    assert!(said(&processor, "300 records were deleted"));
+    // And what a replay would read.
+    views(&kafka, &names.topic, 8, 100);
+    await_requests(&influx, 1_300);
+    assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
+    kafka.delete_records(&names.topic, 0, 1_550);
+    views(&kafka, &names.topic, 9, 100);
+    let mut processor = run(1_400);
+    assert!(said(&processor, "without a replay"));
+    assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
+    assert_eq!(requests(&influx, "rollup_1h"), 1_400);
+
+    // An operator sets the offset back: nothing counts twice, the open hour keeps what it had.
+    kafka.reset_offset(&names.group, &names.topic, 0, 1_600);
+    views(&kafka, &names.topic, 300, 70);
+    let mut processor = run(1_470);
+    assert_eq!(positions_of(&processor, "moved"), 1);
+    assert!(said(&processor, "set to 1600 by another tool"));
+    assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
+    views(&kafka, &names.topic, 310, 30);
+    let mut processor = run(1_500);
+    assert_eq!(positions_of(&processor, "moved"), 0, "what is committed since is of ours");
+    assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
+    assert_eq!(requests(&influx, "rollup_1h"), 1_400);
+
+    // And forward, also that of the partials.
+    views(&kafka, &names.topic, 320, 1_000);
+    let end = kafka.end_offsets(&names.topic)[0];
+    kafka.reset_offset(&names.group, &names.topic, 0, end);
+    kafka.reset_offset(&names.group, &names.partials, 0, kafka.end_offsets(&names.partials)[0]);
+    // The window of the first event read may have begun before, so it is not written.
+    views(&kafka, &names.topic, 590, 7);
+    views(&kafka, &names.topic, 600, 40);
+    let mut processor = run(1_540);
+    assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
+    // The whole group is deleted: everything kept is read again. What was counted stays, and what had been skipped counts.
+    kafka.delete_group(&names.group);
+    let mut processor = Processor::run(&config, &[]);
+    views(&kafka, &names.topic, 900, 10);
+    await_requests(&influx, 1_540 + 1_000 + 7 + 10);
+    assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
+    assert_eq!(requests(&influx, "rollup_1h"), 1_400);
+}
+
+/// Produces requests of different users, all within a second of event time, `from_s` into the hour.
+fn views(kafka: &Kafka, topic: &str, from_s: i64, count: i64) {
+    let view = |at: i64| {
+        let (user, time_ms) = (format!("user-{from_s}-{at}"), HOUR + from_s * 1_000 + at % 10 * 100);
+        let event = json!({
+            "user_id": user, "event_timestamp": time_ms, "event_type": "page_view", "url": "/home", "http_status": 200,
+        });
+        (user, event.to_string())
+    };
+    let all: Vec<_> = (0..count).map(view).collect();
+    kafka.produce(topic, all.iter().map(|(user, event)| (user.as_str(), event.as_bytes())));
+}
+
+/// All requests that InfluxDB holds.
+fn requests(influx: &Influx, resolution: &str) -> i64 {
+    let buckets = influx.buckets();
+    let bucket = buckets.all().into_iter().find(|bucket| bucket.ends_with(resolution));
+    let rows = influx.points(bucket.expect("there is such a bucket"), "http_all");
+    rows.iter().map(|row| row["requests"].as_i64().expect("an integer")).sum()
+}
+
+fn await_requests(influx: &Influx, wanted: i64) {
+    eventually(&format!("{wanted} requests are written"), || match requests(influx, "raw_10s") {
+        found if found == wanted => Ok(()),
+        found => Err(format!("{found} are")),
+    });
+}
+
+fn partitions(processor: &Processor) -> Result<Vec<i64>, String> {
+    let status = processor.status()?;
+    let tasks = status["tasks"].as_array().ok_or("no tasks in the status")?;
+    Ok(tasks.iter().filter_map(|task| task["partition"].as_i64()).collect())
+}
+
+fn await_partitions(processor: &Processor, wanted: &[i64]) {
+    eventually(&format!("it has the partitions {wanted:?}"), || match partitions(processor)? {
+        found if found == wanted => Ok(()),
+        found => Err(format!("{found:?}")),
+    });
+}
+
+/// Which of two ready instances has the only partition, while the other stands by.
+fn await_owner(both: &mut [Processor; 2]) -> usize {
+    both.iter_mut().for_each(Processor::await_ready);
+    eventually("one has the partition, and the other stands by", || {
+        let mut seen = Vec::new();
+        for instance in &*both {
+            seen.push((partitions(instance)?.len(), instance.status()?["standby"] == true));
+        }
+        match seen[..] {
+            [(1, false), (0, true)] => Ok(0),
+            [(0, true), (1, false)] => Ok(1),
+            _ => Err(format!("{seen:?}")),
+        }
+    })
+}
+
+fn positions(processor: &Processor) -> Value {
+    processor.status().expect("a status")["positions"].clone()
+}
+
+fn positions_of(processor: &Processor, what: &str) -> u64 {
+    positions(processor)[what].as_u64().expect("a number")
+}
+
+/// Whether its page says this among the last problems.
+fn said(processor: &Processor, text: &str) -> bool {
+    let status = processor.status().expect("a status");
+    let errors = status["errors"].as_array().cloned().unwrap_or_default();
+    errors.iter().any(|error| error["text"].as_str().is_some_and(|said| said.contains(text)))
+}
