@@ -67,12 +67,12 @@ mod bytes {
 /// Hundredths of a task's share. Ids take most, as each event has one: what is lost with them is lost for every number.
 mod share {
     pub(super) const EVENT_IDS: u64 = 40;
-    pub(super) const USERS: u64 = 29;
-    pub(super) const URLS: u64 = 12;
+    pub(super) const USERS: u64 = 27;
+    pub(super) const URLS: u64 = 11;
     pub(super) const CLICKS: u64 = 12;
     pub(super) const PRODUCTS: u64 = 4;
     pub(super) const CHECKOUT_IDS: u64 = 2;
-    pub(super) const WAITING_FACTS: u64 = 1;
+    pub(super) const WAITING_FACTS: u64 = 4;
 }
 
 impl Settings {
