@@ -73,6 +73,10 @@ impl Clicks {
     pub(crate) fn push(&mut self, click: Click, max: usize) -> Option<i64> {
         let full = self.0.len() >= max;
         let gone = if full { self.0.pop_front().map(|click| click.time) } else { None };
+        if self.0.len() == self.0.capacity() {
+            // Not twofold: with the ids, these are most of the memory.
+            self.0.reserve_exact(self.0.len() / 4 + 4);
+        }
         let last = self.0.back().map_or(click.time, |last| last.time);
         if last <= click.time {
             self.0.push_back(click);

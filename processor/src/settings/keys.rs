@@ -383,7 +383,7 @@ pub(crate) const KEYS: &[Key] = &[
     text("http.listen", "127.0.0.1:8088", "Address and port. Port 0 takes a free one; the log says which."),
     size(
         "memory.budget",
-        "512MB",
+        "1GB",
         64_000_000,
         1_000_000_000_000,
         "What the process stays within. It decides how many users, ids, clicks and URLs each partition keeps; what is \

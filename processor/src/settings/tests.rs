@@ -40,7 +40,7 @@ fn nothing_at_all_reads_local_kafka() {
     assert_eq!(settings.inputs[0].max_record_bytes, 1 << 20);
     assert_eq!(settings.windows.size, Duration::from_secs(10));
     assert_eq!(settings.windows.allowed_lateness, Duration::from_secs(60));
-    assert_eq!(settings.memory.budget, 512_000_000);
+    assert_eq!(settings.memory.budget, 1_000_000_000);
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8088");
     assert_eq!((settings.influxdb, settings.files), (None, None));
 }
