@@ -21,10 +21,37 @@ const REMINDER: Duration = Duration::from_secs(10);
 const MERGE_PARTITIONS_MAX: i32 = 8;
 /// How long one question may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
+/// Between two tries to find out about topics.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Waits for Kafka and the input topics, makes the others, and finds out how they fit together. `None` when asked to
 /// stop.
+///
+/// A Kafka that stops answering in between is waited for, too: one that has just started may take its time.
 pub(super) fn find(
+    settings: &Settings,
+    core: &Options,
+    options: &RunOptions,
+    client: &ClientSettings,
+    board: &StatusBoard,
+    sink: &sinks::Sinks,
+    shutdown: &Shutdown,
+) -> Result<Option<Layout>, RunError> {
+    loop {
+        match look(settings, core, options, client, board, sink, shutdown) {
+            Err(RunError::Kafka(error @ KafkaError::Unreachable { .. })) => {
+                tracing::warn!(%error, "finding out about topics, trying again");
+                board.update(|status| status.kafka_problem = Some(error.to_string()));
+                if shutdown.wait(RETRY) {
+                    return Ok(None);
+                }
+            }
+            found => return found,
+        }
+    }
+}
+
+fn look(
     settings: &Settings,
     core: &Options,
     options: &RunOptions,
@@ -67,8 +94,10 @@ pub(super) fn find(
         },
     };
     let missing = options.missing_topics();
-    let existing = admin.partition_count(&settings.kafka.partials_topic, ATTEMPT);
-    let merges = existing.unwrap_or_else(|_| tasks.min(MERGE_PARTITIONS_MAX));
+    let merges = match admin.partition_count(&settings.kafka.partials_topic, ATTEMPT) {
+        Err(KafkaError::UnknownTopic { .. }) => tasks.min(MERGE_PARTITIONS_MAX),
+        existing => existing?,
+    };
     let mut topics = vec![
         TopicSpec::partials(&settings.kafka.partials_topic, merges),
         TopicSpec::incidents(&settings.kafka.incidents_topic),
