@@ -296,9 +296,9 @@ impl Generation {
     }
 }
 
-/// Tags of ids, in the order they came, then zeros: a cache line of them.
-type Line = [u16; LINE];
-const LINE: usize = 32;
+/// Tags of ids, in the order they came, then zeros, and how many they are: a cache line.
+type Line = [u16; TAGS + 1];
+const TAGS: usize = 31;
 
 /// A hash table of lines of tags. A tag is in its id's home line, or where that is full in one after it.
 ///
@@ -315,7 +315,7 @@ impl Segment {
     /// With room for half as many again, so that it is not made anew soon.
     fn with_room_beyond(ids: usize) -> Self {
         let room = ids + ids / 2 + 8;
-        Self { lines: vec![[0; LINE]; (room * 10).div_ceil(7 * LINE)], held: 0, room }
+        Self { lines: vec![[0; TAGS + 1]; (room * 10).div_ceil(7 * TAGS)], held: 0, room }
     }
 
     /// The line an id is looked for first; told by bits of the fingerprint that every packing keeps.
@@ -324,10 +324,10 @@ impl Segment {
         ((((fingerprint >> 10) & 0xffff_ffff) * self.lines.len() as u64) >> 32) as usize
     }
 
-    /// Other bits than choose the line; never zero.
+    /// Other bits than choose the line; more than there are tags, so that their number is taken for none.
     #[inline]
     fn tag(fingerprint: u64) -> u16 {
-        (fingerprint as u16).max(1)
+        (fingerprint as u16).max(TAGS as u16 + 1)
     }
 
     #[inline]
@@ -373,15 +373,15 @@ impl Segment {
             }
         }
         let line = &mut self.lines[at];
-        let used = line.iter().map(|tag| u16::from(*tag != 0)).sum::<u16>();
-        line[usize::from(used) % LINE] = Self::tag(fingerprint);
+        line[usize::from(line[TAGS]) % TAGS] = Self::tag(fingerprint);
+        line[TAGS] += 1;
         self.held += 1;
     }
 }
 
 #[inline]
 fn is_full(line: &Line) -> bool {
-    line[LINE - 1] != 0
+    usize::from(line[TAGS]) == TAGS
 }
 
 #[cfg(test)]
