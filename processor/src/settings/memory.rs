@@ -66,11 +66,11 @@ mod bytes {
 
 /// Hundredths of a task's share, after what shoppers leave behind in an hour: many clicks each, an id with every event.
 mod share {
-    pub(super) const EVENT_IDS: u64 = 30;
+    pub(super) const EVENT_IDS: u64 = 29;
     pub(super) const USERS: u64 = 14;
     pub(super) const URLS: u64 = 8;
-    pub(super) const CLICKS: u64 = 40;
-    pub(super) const PRODUCTS: u64 = 3;
+    pub(super) const CLICKS: u64 = 36;
+    pub(super) const PRODUCTS: u64 = 8;
     pub(super) const CHECKOUT_IDS: u64 = 2;
     pub(super) const WAITING_FACTS: u64 = 3;
 }
