@@ -7,6 +7,7 @@ fn instances_that_come_and_go_under_load_give_the_numbers_of_one() {
     let (kafka, influx, names) = (Kafka::start(), Influx::start(), Names::unique("rebalance"));
     kafka.create_topic(&names.topic, 4);
     let config = ProcessorConfig::new(&kafka, &influx, &names);
+    // For as long as the rest takes.
     let mut producer = Producer::spawn(&[
         "run",
         "--brokers",
@@ -15,8 +16,6 @@ fn instances_that_come_and_go_under_load_give_the_numbers_of_one() {
         &names.topic,
         "--rate",
         "4000",
-        "--count",
-        "140000",
         "--seed",
         "23",
         "--users",
@@ -42,6 +41,7 @@ fn instances_that_come_and_go_under_load_give_the_numbers_of_one() {
     second.process.kill();
     await_all_partitions(&third);
 
+    producer.process.signal("INT");
     assert_eq!(producer.process.wait(std::time::Duration::from_secs(120)), 0, "{}", producer.process.log());
     drop(third); // killed: what it has not committed is read again
     Processor::run_until_end(&config);
