@@ -1,32 +1,33 @@
 //! Stage 1: one task per partition number of the inputs.
 
 mod by_user;
+mod input;
 mod interface;
+mod output;
 mod snapshot;
 mod state;
 
 use std::sync::Arc;
 
-use events::{Decoder, Reason, Rejection, Timestamp};
+use events::{Reason, Rejection, Timestamp};
 
 use crate::ahead::{Prepared, look_ahead};
-use crate::analytics::Partial;
 use crate::analytics::quality::Uncounted;
 use crate::checkpoint::Checkpoint;
-use crate::clock::{InputClock, NOT_BEGUN, ReplayPoints};
+use crate::clock::NOT_BEGUN;
 use crate::dedup::Dedup;
-use crate::options::{HOUR, InputOptions, Options, OptionsError, SECOND};
-use crate::parts::Part;
+use crate::options::{HOUR, Options, OptionsError, SECOND};
 use crate::planted::{PlantedBug, is_planted};
 use crate::point::Resolution;
 use crate::reorder::KeyedEvent;
-use crate::wire::{Body, Freshness, Message, Position, Progress, encode_partial, merge_partition};
+use crate::wire::{Freshness, Position, encode_partial};
 
-use by_user::ByUser;
+use input::Input;
 pub use interface::{
     Beyond, DeadLetter, InputReport, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs,
     TaskReport, TaskTotals,
 };
+use output::{Emission, Speaker};
 pub(crate) use snapshot::FrozenTask;
 use state::{Counted, State};
 
@@ -55,41 +56,6 @@ pub struct Task {
     withheld: u64,
     /// Closed during a replay, but not settled: handed out after it, as only then the position is past the committed.
     held: Vec<(Resolution, i64, Vec<u8>)>,
-}
-
-#[derive(Debug)]
-struct Input {
-    decoder: Decoder,
-    clock: InputClock,
-    replay_points: ReplayPoints,
-    next_offset: i64,
-    /// Records before this offset rebuild state and have no outputs; `i64::MIN` once the replay is over.
-    replay_until: i64,
-    /// Before the first record at or after this offset there is something to do: see [`Task::attend`].
-    attention_at: i64,
-    /// The watermark as committed, which the wall clock may have moved.
-    committed_watermark: i64,
-    part: Part,
-    /// Windows that start before this lack events of this input; `i64::MAX` until the first one has come.
-    whole_from: i64,
-    dedup: Dedup,
-    /// Of the last input, where there are inputs to re-key; then it has the decoders and ids, and not those above.
-    by_user: Option<Box<ByUser>>,
-}
-
-/// The last time live values were due.
-#[derive(Debug, Clone, Copy)]
-struct Emission {
-    /// Wall clock.
-    at: i64,
-    /// The task's.
-    watermark: i64,
-    /// Whether a whole window's time had gone by since the time before: twice in a row is no single gap in the stream.
-    outrun: bool,
-}
-
-impl Emission {
-    const NEVER: Self = Self { at: 0, watermark: NOT_BEGUN, outrun: false };
 }
 
 /// Records decoded and looked up ahead of their turn: enough for the waits to overlap, few enough for the first-level
@@ -336,45 +302,6 @@ impl Task {
         }
     }
 
-    /// Sends on the live values that are due, and how far the task is.
-    ///
-    /// Not while it catches up: where windows close faster than live values are sent, those are old when they arrive.
-    pub fn emit(&mut self, now: Timestamp, out: &mut TaskOutputs) {
-        if self.is_replaying() {
-            return;
-        }
-        let now = now.micros();
-        for (at, times) in [(0, 1), (1, 10), (2, 60)] {
-            let (last, resolution) = (&mut self.emitted[at], Resolution::ALL[at]);
-            // A clock that was set back must not stop the emission.
-            let elapsed = now.wrapping_sub(last.at);
-            if (0..self.options.emit_every * times).contains(&elapsed) {
-                continue;
-            }
-            let watermark = self.state.watermark;
-            let outrun = last.watermark.saturating_add(self.options.size_of(resolution)) <= watermark;
-            let twice = outrun && last.outrun;
-            *last = Emission { at: now, watermark, outrun };
-            if !twice {
-                self.emit_resolution(resolution, out);
-            }
-            if at == 0 {
-                self.report_progress(out);
-            }
-        }
-    }
-
-    /// Sends on every live value and how far the task is, due or not, as nothing more will be read.
-    pub fn emit_all(&mut self, out: &mut TaskOutputs) {
-        if self.is_replaying() {
-            return;
-        }
-        for resolution in Resolution::ALL {
-            self.emit_resolution(resolution, out);
-        }
-        self.report_progress(out);
-    }
-
     /// A bounded run is over: decides what waits for the watermark and sends on everything that changed.
     ///
     /// Nothing is closed by this, so a later run that replays the log goes on from where this one was.
@@ -467,10 +394,6 @@ impl Task {
         })
     }
 
-    fn speaker(&self) -> Speaker<'_> {
-        Speaker { identity: &self.identity, part: self.inputs[0].part.key() }
-    }
-
     fn position(&self) -> Position {
         let offsets = self.inputs.iter().map(|input| input.next_offset).sum();
         Position { offsets, watermark: self.state.watermark }
@@ -531,35 +454,6 @@ impl Task {
             }
         });
     }
-
-    fn emit_resolution(&mut self, resolution: Resolution, out: &mut TaskOutputs) {
-        let position = self.position();
-        let Self { identity, state, complete_from, .. } = self;
-        let identity = Speaker { identity, part: self.inputs[0].part.key() };
-        let State { windows, tables, .. } = state;
-        let send = |resolution, start, partial: Partial<'_>| {
-            if start < *complete_from {
-                return;
-            }
-            out.partials.push(identity.window(resolution, start, position, &encode_partial(&partial)));
-        };
-        match resolution {
-            Resolution::Raw => windows.live_raw(tables, send),
-            Resolution::Minute | Resolution::Hour => windows.live_rollups(resolution, tables, send),
-        }
-    }
-
-    fn report_progress(&mut self, out: &mut TaskOutputs) {
-        let progress = Progress {
-            tasks: self.identity.tasks,
-            watermark: self.state.watermark,
-            idle: self.inputs.iter().all(Input::is_idle),
-            fresh: std::mem::take(&mut self.fresh),
-        };
-        let value = self.speaker().message(Body::Progress(progress), &[]);
-        let to = |partition| PartialRecord { partition, value: value.clone() };
-        out.partials.extend((0..self.identity.merge_partitions).map(to));
-    }
 }
 
 /// Why an event of the future is none.
@@ -605,84 +499,4 @@ fn needed_from(options: &Options, watermark: i64) -> i64 {
     let oldest_open = watermark - options.allowed_lateness - HOUR;
     let hour_start = oldest_open.div_euclid(HOUR) * HOUR;
     hour_start.min(watermark - options.lookback())
-}
-
-impl Input {
-    /// Those of a task, in the order of [`Options::task_topics`].
-    fn all(options: &Options, starts: &[Checkpoint], now: Timestamp) -> Result<Vec<Self>, OptionsError> {
-        let keyed = options.inputs.iter().zip(starts);
-        let mut inputs = keyed
-            .map(|(input, start)| Self::new(input, start, options, now))
-            .collect::<Result<Vec<_>, _>>()?;
-        if let (Some(rekeyed), Some(start)) = (&options.rekeyed, starts.get(options.inputs.len())) {
-            inputs.push(Self::by_user(rekeyed, start, options, now)?);
-        }
-        Ok(inputs)
-    }
-
-    /// Ids kept for deduplication, and their bytes.
-    fn dedup_size(&self) -> (usize, usize) {
-        match &self.by_user {
-            None => (self.dedup.len(), self.dedup.bytes()),
-            Some(by_user) => by_user.dedup_size(),
-        }
-    }
-
-    fn ids_forgotten(&self) -> u64 {
-        self.by_user.as_ref().map_or_else(|| self.dedup.forgotten(), |by_user| by_user.ids_forgotten())
-    }
-
-    fn new(
-        options: &InputOptions,
-        start: &Checkpoint,
-        all: &Options,
-        now: Timestamp,
-    ) -> Result<Self, OptionsError> {
-        let decoder = options.decoder()?;
-        let from = start.replay;
-        let mut clock = InputClock::new(all.out_of_orderness, from.watermark, &start.jumps, now.micros());
-        let replay = from.offset < start.next_offset;
-        if !replay {
-            clock.end_replay(start.watermark);
-        }
-        Ok(Self {
-            decoder,
-            clock,
-            replay_points: ReplayPoints::new(from, all.window_size),
-            next_offset: from.offset,
-            replay_until: if replay { start.next_offset } else { i64::MIN },
-            attention_at: i64::MIN,
-            committed_watermark: start.watermark,
-            part: start.part,
-            whole_from: start.whole_from,
-            dedup: Dedup::new(all.dedup_window, all.event_ids_of_an_input()),
-            by_user: None,
-        })
-    }
-}
-
-/// Who says something, of which part of its log.
-struct Speaker<'a> {
-    identity: &'a TaskIdentity,
-    part: u64,
-}
-
-impl Speaker<'_> {
-    fn message(&self, body: Body, partial: &[u8]) -> Vec<u8> {
-        let TaskIdentity { origin, partition: task, .. } = *self.identity;
-        Message { part: self.part, origin, task, body }.encode(partial)
-    }
-
-    fn window(
-        &self,
-        resolution: Resolution,
-        start: i64,
-        position: Position,
-        partial: &[u8],
-    ) -> PartialRecord {
-        PartialRecord {
-            partition: merge_partition(resolution, start, self.identity.merge_partitions),
-            value: self.message(Body::Window { resolution, start, position }, partial),
-        }
-    }
 }
