@@ -38,7 +38,21 @@ fn instances_that_come_and_go_under_load_give_the_numbers_of_one() {
     let third = Processor::run(&config.another_instance(), &[]);
     await_shared([&second, &third]);
     third.await_consumed(10_000);
-    second.process.kill();
+
+    // Three, each of them restarted in turn, then two.
+    let configs = [config.another_instance(), config.another_instance()];
+    let mut others = configs.each_ref().map(|config| Processor::run(config, &[]));
+    await_shared([&second, &third, &others[0], &others[1]]);
+    assert_eq!(second.terminate(), 0, "{}", second.process.log());
+    for at in 0..2 {
+        assert_eq!(others[at].terminate(), 0, "{}", others[at].process.log());
+        others[at] = Processor::run(&configs[at], &[]);
+        await_shared([&third, &others[0], &others[1]]);
+    }
+    let [other, last] = others;
+    drop(last);
+    await_shared([&third, &other]);
+    drop(other);
     await_all_partitions(&third);
 
     producer.process.signal("INT");
@@ -55,13 +69,16 @@ fn partitions(processor: &Processor) -> Result<Vec<i64>, String> {
     Ok(tasks.iter().filter_map(|task| task["partition"].as_i64()).collect())
 }
 
-fn await_shared(instances: [&Processor; 2]) {
-    eventually("two instances share the four partitions", || {
-        let (left, right) = (partitions(instances[0])?, partitions(instances[1])?);
-        let mut both = [left.clone(), right.clone()].concat();
-        both.sort_unstable();
-        let shared = !left.is_empty() && !right.is_empty() && both == [0, 1, 2, 3];
-        if shared { Ok(()) } else { Err(format!("{left:?} and {right:?}")) }
+fn await_shared<const N: usize>(instances: [&Processor; N]) {
+    eventually("the instances share the four partitions", || {
+        let mut each = Vec::new();
+        for instance in instances {
+            each.push(partitions(instance)?);
+        }
+        let mut all = each.concat();
+        all.sort_unstable();
+        let shared = each.iter().all(|own| !own.is_empty()) && all == [0, 1, 2, 3];
+        if shared { Ok(()) } else { Err(format!("{each:?}")) }
     });
 }
 

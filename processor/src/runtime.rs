@@ -157,7 +157,16 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
     let sink = sinks::start(settings, &outbox, &membership)?;
     let snapshots = snapshots::start(settings, &core)?;
     board.update(|status| status.sink = sink.status());
-    let Some(layout) = topology::find(settings, &core, options, &client, &board, &sink, shutdown)? else {
+    let search = topology::Search {
+        settings,
+        core: &core,
+        options,
+        client: &client,
+        board: &board,
+        sink: &sink,
+        shutdown,
+    };
+    let Some(layout) = search.find()? else {
         return Ok(RunSummary::default()); // asked to stop before Kafka was there
     };
     let plan = settings.memory_plan(layout.tasks);

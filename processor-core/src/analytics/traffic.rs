@@ -3,6 +3,7 @@
 mod snapshot;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -168,8 +169,21 @@ struct SeriesKey<'a> {
 }
 
 /// The path of a URL without its leading slash, as tables have it; on the wire it has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Url<'a>(&'a str);
+
+impl Ord for Url<'_> {
+    /// As the texts with their slashes, which `__other__` comes after.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.0 == OTHER).cmp(&(other.0 == OTHER)).then_with(|| self.0.cmp(other.0))
+    }
+}
+
+impl PartialOrd for Url<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Serialize for Url<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -321,4 +335,22 @@ fn ranked<K: Ord>(counts: &[(K, Count)]) -> impl Iterator<Item = &(K, Count)> {
     }
     all.sort_unstable_by(by_rank);
     all.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_as_many_requests_rank_by_their_whole_text() {
+        let count = Count::new(3, 0);
+        let mut partial = Partial::default();
+        for url in ["zebra", OTHER, ""] {
+            partial.urls.push((Url(url), count));
+        }
+        partial.settle();
+        let texts: Vec<String> = ranked(&partial.urls).map(|(url, _)| url.text()).collect();
+        assert!(texts.is_sorted(), "{texts:?}");
+        assert_eq!(texts, ["/", "/zebra", "__other__"]);
+    }
 }

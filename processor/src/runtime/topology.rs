@@ -24,100 +24,100 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 /// Between two tries to find out about topics.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Waits for Kafka and the input topics, makes the others, and finds out how they fit together. `None` when asked to
-/// stop.
-///
-/// A Kafka that stops answering in between is waited for, too: one that has just started may take its time.
-pub(super) fn find(
-    settings: &Settings,
-    core: &Options,
-    options: &RunOptions,
-    client: &ClientSettings,
-    board: &StatusBoard,
-    sink: &sinks::Sinks,
-    shutdown: &Shutdown,
-) -> Result<Option<Layout>, RunError> {
-    loop {
-        match look(settings, core, options, client, board, sink, shutdown) {
-            Err(RunError::Kafka(error @ KafkaError::Unreachable { .. })) => {
-                tracing::warn!(%error, "finding out about topics, trying again");
-                board.update(|status| status.kafka_problem = Some(error.to_string()));
-                if shutdown.wait(RETRY) {
-                    return Ok(None);
-                }
-            }
-            found => return found,
-        }
-    }
+/// What is looked for, and who is told meanwhile.
+pub(super) struct Search<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) core: &'a Options,
+    pub(super) options: &'a RunOptions,
+    pub(super) client: &'a ClientSettings,
+    pub(super) board: &'a StatusBoard,
+    pub(super) sink: &'a sinks::Sinks,
+    pub(super) shutdown: &'a Shutdown,
 }
 
-fn look(
-    settings: &Settings,
-    core: &Options,
-    options: &RunOptions,
-    client: &ClientSettings,
-    board: &StatusBoard,
-    sink: &sinks::Sinks,
-    shutdown: &Shutdown,
-) -> Result<Option<Layout>, RunError> {
-    let admin = Admin::new(client)?;
-    let waiting = |problem: String| {
-        board.update(|status| {
-            status.kafka_problem = Some(problem);
-            status.sink = sink.status();
-        });
-    };
-    let found = admin.wait_for_brokers(|error| {
-        waiting(error.to_string());
-        !shutdown.is_triggered()
-    });
-    if shutdown.is_triggered() {
-        return Ok(None);
-    }
-    found?;
-    let (mut keyed, mut unkeyed) = (Vec::new(), Vec::new());
-    for input in &settings.inputs {
-        let Some(count) = partitions_of(&admin, &input.topic, &waiting, shutdown)? else { return Ok(None) };
-        let list = if input.keyed { &mut keyed } else { &mut unkeyed };
-        list.push((input.topic.as_str(), count));
-    }
-    let keyed_tasks = keyed_tasks(&keyed).map_err(|unfit| RunError::Inputs(unfit.to_string()))?;
-    let tasks = match keyed_tasks {
-        Some(tasks) => tasks,
-        // Whoever wants another number makes the topic before the first start.
-        None => match admin.partition_count(&settings.kafka.by_user_topic, ATTEMPT) {
-            Ok(count) => count,
-            Err(KafkaError::UnknownTopic { .. }) => {
-                unkeyed.iter().map(|(_, count)| *count).max().expect("settings have at least one input")
+impl Search<'_> {
+    /// Waits for Kafka and the input topics, makes the others, and finds out how they fit together. `None` when asked to
+    /// stop.
+    ///
+    /// A Kafka that stops answering in between is waited for, too: one that has just started may take its time.
+    pub(super) fn find(&self) -> Result<Option<Layout>, RunError> {
+        loop {
+            match self.look() {
+                Err(RunError::Kafka(error @ KafkaError::Unreachable { .. })) => {
+                    tracing::warn!(%error, "finding out about topics, trying again");
+                    self.board.update(|status| status.kafka_problem = Some(error.to_string()));
+                    if self.shutdown.wait(RETRY) {
+                        return Ok(None);
+                    }
+                }
+                found => return found,
             }
-            Err(error) => return Err(error.into()),
-        },
-    };
-    let missing = options.missing_topics();
-    let merges = match admin.partition_count(&settings.kafka.partials_topic, ATTEMPT) {
-        Err(KafkaError::UnknownTopic { .. }) => tasks.min(MERGE_PARTITIONS_MAX),
-        existing => existing?,
-    };
-    let mut topics = vec![
-        TopicSpec::partials(&settings.kafka.partials_topic, merges),
-        TopicSpec::incidents(&settings.kafka.incidents_topic),
-    ];
-    if !unkeyed.is_empty() {
-        topics.push(TopicSpec::by_user(&settings.kafka.by_user_topic, tasks));
+        }
     }
-    for input in &settings.inputs {
-        topics.extend([TopicSpec::dead_letters(&input.topic), TopicSpec::late(&input.topic)]);
+
+    fn look(&self) -> Result<Option<Layout>, RunError> {
+        let &Self { settings, core, options, client, board, sink, shutdown } = self;
+        let admin = Admin::new(client)?;
+        let waiting = |problem: String| {
+            board.update(|status| {
+                status.kafka_problem = Some(problem);
+                status.sink = sink.status();
+            });
+        };
+        let found = admin.wait_for_brokers(|error| {
+            waiting(error.to_string());
+            !shutdown.is_triggered()
+        });
+        if shutdown.is_triggered() {
+            return Ok(None);
+        }
+        found?;
+        let (mut keyed, mut unkeyed) = (Vec::new(), Vec::new());
+        for input in &settings.inputs {
+            let Some(count) = partitions_of(&admin, &input.topic, &waiting, shutdown)? else {
+                return Ok(None);
+            };
+            let list = if input.keyed { &mut keyed } else { &mut unkeyed };
+            list.push((input.topic.as_str(), count));
+        }
+        let keyed_tasks = keyed_tasks(&keyed).map_err(|unfit| RunError::Inputs(unfit.to_string()))?;
+        let tasks = match keyed_tasks {
+            Some(tasks) => tasks,
+            // Whoever wants another number makes the topic before the first start.
+            None => match admin.partition_count(&settings.kafka.by_user_topic, ATTEMPT) {
+                Ok(count) => count,
+                Err(KafkaError::UnknownTopic { .. }) => {
+                    unkeyed.iter().map(|(_, count)| *count).max().expect("settings have at least one input")
+                }
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let missing = options.missing_topics();
+        let merges = match admin.partition_count(&settings.kafka.partials_topic, ATTEMPT) {
+            Err(KafkaError::UnknownTopic { .. }) => tasks.min(MERGE_PARTITIONS_MAX),
+            existing => existing?,
+        };
+        let mut topics = vec![
+            TopicSpec::partials(&settings.kafka.partials_topic, merges),
+            TopicSpec::incidents(&settings.kafka.incidents_topic),
+        ];
+        if !unkeyed.is_empty() {
+            topics.push(TopicSpec::by_user(&settings.kafka.by_user_topic, tasks));
+        }
+        for input in &settings.inputs {
+            topics.extend([TopicSpec::dead_letters(&input.topic), TopicSpec::late(&input.topic)]);
+        }
+        if settings.influxdb.is_some() {
+            topics.push(TopicSpec::dead_points(sinks::DEAD_POINTS_TOPIC));
+        }
+        admin.ensure_topics(&topics, missing, TOPICS_TIMEOUT)?;
+        board.update(|status| status.kafka_problem = Some("joining the consumer group".to_owned()));
+        let names = Names::of(settings);
+        let found = names.ask(&admin, missing)?;
+        let layout =
+            Layout::of(&names, core, &found, None).map_err(|unfit| RunError::Inputs(unfit.to_string()))?;
+        Ok(Some(layout.within(settings)))
     }
-    if settings.influxdb.is_some() {
-        topics.push(TopicSpec::dead_points(sinks::DEAD_POINTS_TOPIC));
-    }
-    admin.ensure_topics(&topics, missing, TOPICS_TIMEOUT)?;
-    board.update(|status| status.kafka_problem = Some("joining the consumer group".to_owned()));
-    let names = Names::of(settings);
-    let found = names.ask(&admin, missing)?;
-    let layout =
-        Layout::of(&names, core, &found, None).map_err(|unfit| RunError::Inputs(unfit.to_string()))?;
-    Ok(Some(layout.within(settings)))
 }
 
 /// The number of partitions of a topic, once it is there. `None` when asked to stop.
