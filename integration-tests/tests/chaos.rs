@@ -248,28 +248,18 @@ impl Chaos {
         };
         let before = committed(self);
         eventually_within(SESSION_TIMEOUT * 6, "more is committed", || {
-            self.supervise();
+            self.assert_all_run();
             let now = committed(self);
             let all = self.kafka.end_offsets(&self.names.topic).iter().sum::<i64>();
             if now > before || now == all { Ok(()) } else { Err(format!("{now} of {all} committed")) }
         });
     }
 
-    /// Starts again what has ended with the one error that a Kafka which was killed may leave to a restart: its group
-    /// remembers a member that is no more.
-    fn supervise(&mut self) {
-        for at in 0..self.instances.len() {
-            let process = &mut self.instances[at].processor.process;
-            if process.is_running() {
-                continue;
-            }
-            let log = process.log();
-            assert!(log.contains("error: the kafka client cannot go on"), "it runs; it said:\n{log}");
-            let kafka_killed = self.counts.get("kill -9 of Kafka").copied().unwrap_or_default();
-            self.count("started again by its supervisor");
-            let again = self.counts["started again by its supervisor"];
-            assert!(again <= kafka_killed, "it ends more often than Kafka was killed; it said:\n{log}");
-            self.restart(at);
+    /// Nothing but this test ends a processor.
+    fn assert_all_run(&mut self) {
+        for instance in &mut self.instances {
+            let process = &mut instance.processor.process;
+            assert!(process.is_running(), "it runs; it said:\n{}", process.log());
         }
     }
 }

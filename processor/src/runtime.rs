@@ -13,7 +13,9 @@ mod ledger;
 mod limits;
 mod process;
 mod publisher;
+mod renewals;
 mod report;
+mod session;
 mod shared;
 mod sinks;
 mod snapshots;
@@ -27,14 +29,10 @@ mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use processor_core::Delivery;
-
 use crate::kafka::{
-    ClientSettings, Consumer, ConsumerSettings, KafkaError, KafkaOutbox, KafkaProblem, Membership,
-    ProducerSettings, TransactionError, Transactor,
+    ClientSettings, KafkaError, KafkaOutbox, KafkaProblem, Membership, ProducerSettings, TransactionError,
 };
 use crate::live::Live;
 use crate::settings::Settings;
@@ -44,8 +42,8 @@ use crate::status::{StatusBoard, Totals};
 use crate::web::{self, IncidentHandler};
 
 pub use crate::kafka::admin::MissingTopics;
+use session::Session;
 use shared::{Parts, Shared};
-use worker::Worker;
 
 /// How a run differs from the usual one.
 #[derive(Clone, Default)]
@@ -90,6 +88,19 @@ pub enum RunError {
     /// The Kafka client cannot go on.
     #[error(transparent)]
     KafkaClient(KafkaProblem),
+    /// Another processor has this one's static name.
+    #[error(
+        "{reason}: kafka.instance_id = \"{instance}\" is {member}, which has joined the group since and keeps it; \
+         give every instance a name of its own, or leave kafka.instance_id out"
+    )]
+    NameTaken {
+        /// The name.
+        instance: String,
+        /// Who has it: client id and host.
+        member: String,
+        /// How it was found out.
+        reason: String,
+    },
     /// The status page's port.
     #[error(transparent)]
     Web(#[from] web::WebError),
@@ -118,11 +129,6 @@ pub enum RunError {
     #[error("stopped after {0:?} (shutdown.deadline) with work still under way; a restart repeats it: {1}")]
     NotDrained(Duration, String),
 }
-
-/// The coordinator's poll: the longest a rebalance or a wish to stop waits for it.
-const POLL: Duration = Duration::from_millis(50);
-/// How long the end waits for the last snapshots: they only save the next start some reading.
-const LAST_SNAPSHOTS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs until `shutdown` is triggered, or to the end with [`RunOptions::until_end`].
 ///
@@ -171,74 +177,22 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
     };
     let plan = settings.memory_plan(layout.tasks);
     limits::introduce(&plan, layout.tasks, &board);
-    let Some(transactors) = transactors(settings, &client, page.addr().port(), &board, shutdown)? else {
-        return Ok(RunSummary::default());
-    };
-    let parts = Parts {
-        outbox,
-        membership: Arc::clone(&membership),
-        sink,
-        snapshots,
-        board: Arc::clone(&board),
-        live,
-    };
+    let parts = Parts { outbox, membership, sink, snapshots, board: Arc::clone(&board), live };
     let shared = Arc::new(Shared::new(layout, plan, parts, settings));
     let topics_now = topics::Topics::new(settings, &client, options.missing_topics())?;
     let marks = incidents::follow(&client, &settings.kafka.incidents_topic, &shared);
 
-    let handler =
-        Arc::new(assign::Coordinator::new(Arc::clone(&shared), Arc::clone(&topics_now), options.until_end));
-    let workers = settings.workers.get();
-    let mut topics: Vec<String> = settings.inputs.iter().map(|input| input.topic.clone()).collect();
-    topics.extend(shared.core.rekeyed.iter().map(|rekeyed| rekeyed.topic.clone()));
-    topics.push(settings.kafka.partials_topic.clone());
-    let consumer = Consumer::new(
-        &ConsumerSettings {
-            client,
-            group_id: settings.kafka.group_id.clone(),
-            group_instance_id: settings.kafka.instance_id.clone(),
-            // Each worker has a queue for records and one for partials.
-            workers: 2 * workers,
-            prefetch_bytes: plan.prefetch,
-        },
-        &topics,
-        Arc::clone(&handler) as Arc<dyn crate::kafka::Assignments>,
-        membership,
-    )?;
-    let threads: Vec<_> = transactors
-        .into_iter()
-        .enumerate()
-        .map(|(at, transactor)| Worker::start(at, &consumer, &shared, transactor))
-        .collect();
-    handler.set_workers(threads.iter().map(worker::Handle::link).collect());
-
-    let watch = topics_now.watch(&shared);
-    let end = coordinate(
-        &consumer,
-        &shared,
-        (&handler, &topics_now),
+    let session = Session {
+        settings,
         options,
+        client: &client,
+        shared: &shared,
+        topics: &topics_now,
         shutdown,
-        settings.shutdown.deadline,
-    );
-    watch.stop();
-    // Workers hold queues of the consumer, so they end first.
-    for thread in threads {
-        thread.stop();
-    }
-    if let Some(snapshots) = &shared.snapshots {
-        let left = snapshots.finish(LAST_SNAPSHOTS_PATIENCE);
-        if left > 0 {
-            tracing::warn!(
-                left,
-                "the last snapshots were not written in time; the next start reads more again"
-            );
-        }
-    }
-    let closed = consumer.close(Duration::from_secs(5));
-    if let (Ok(()), Err(error)) = (&end, closed) {
-        tracing::warn!(%error, "could not leave the consumer group in order");
-    }
+        prefetch: plan.prefetch,
+        port: page.addr().port(),
+    };
+    let end = session.run();
     marks.stop();
     let remaining = shared.sink.shutdown(Duration::from_secs(2));
     if end.is_ok() && remaining > 0 {
@@ -257,79 +211,4 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         seconds: started.elapsed().as_secs_f64(),
         cpu_seconds: status.cpu_seconds,
     })
-}
-
-/// A transactional producer per worker where delivery is exactly once, ready to begin. `None` when asked to stop.
-///
-/// They begin before the group is joined: what an earlier run of this name left open is decided by then, and its
-/// offsets are known.
-fn transactors(
-    settings: &Settings,
-    client: &ClientSettings,
-    port: u16,
-    board: &Arc<StatusBoard>,
-    shutdown: &Shutdown,
-) -> Result<Option<Vec<Option<Transactor>>>, RunError> {
-    let workers = settings.workers.get();
-    if settings.kafka.delivery == Delivery::AtLeastOnce {
-        return Ok(Some((0..workers).map(|_| None).collect()));
-    }
-    let mut transactors = Vec::with_capacity(workers);
-    for worker in 0..workers {
-        let instance = report::instance_name(settings, port);
-        let mut producer = ProducerSettings::new(client.clone());
-        producer.transactional_id = Some(format!("{}-{instance}-{worker}", settings.kafka.group_id));
-        let transactor = Transactor::new(&producer, report::producer_problems(board))?;
-        let ready = transactor.init(|error| {
-            board.update(|status| status.kafka_problem = Some(format!("starting transactions: {error}")));
-            !shutdown.is_triggered()
-        })?;
-        if !ready {
-            return Ok(None);
-        }
-        transactors.push(Some(transactor));
-    }
-    Ok(Some(transactors))
-}
-
-/// The coordinator's loop.
-fn coordinate(
-    consumer: &Consumer,
-    shared: &Arc<Shared>,
-    (handler, topics): (&assign::Coordinator, &topics::Topics),
-    options: &RunOptions,
-    shutdown: &Shutdown,
-    deadline: Duration,
-) -> Result<(), RunError> {
-    let mut reporter = report::Reporter::new(shared);
-    let mut stopping: Option<Instant> = None;
-    loop {
-        consumer.poll(POLL);
-        if let Some(error) = shared.failure() {
-            return Err(error);
-        }
-        reporter.turn(consumer, handler);
-        if stopping.is_none() {
-            topics.turn(consumer, shared);
-        }
-        if options.until_end && handler.reached_the_end() {
-            tracing::info!("everything up to the end offsets is counted, written and committed");
-            return Ok(());
-        }
-        match stopping {
-            None if shutdown.is_triggered() => {
-                tracing::info!("draining: what was read is written and committed");
-                shared.draining.store(true, Ordering::Release);
-                handler.drain();
-                stopping = Some(Instant::now());
-            }
-            Some(_) if handler.is_drained() => return Ok(()),
-            Some(since) if since.elapsed() > deadline => {
-                let problem = shared.sink.status().problem;
-                let why = problem.unwrap_or_else(|| "a sink or Kafka is slow to confirm".to_owned());
-                return Err(RunError::NotDrained(deadline, why));
-            }
-            _ => {}
-        }
-    }
 }

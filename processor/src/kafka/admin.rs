@@ -11,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::describe::{TopicNow, describe};
+use super::members::static_member;
 use super::settings::RECORD_BYTES_MAX;
 use super::{ClientSettings, KafkaError, log, settings};
 
@@ -176,6 +177,20 @@ impl Admin {
             Err(error) => Err(error),
         };
         topics.iter().map(now).collect()
+    }
+
+    /// Where the member of `group` is whose static name (`group.instance.id`) is `instance`: client id and host. `None`:
+    /// nobody has that name.
+    ///
+    /// # Errors
+    /// [`KafkaError::Unreachable`], [`KafkaError::Failed`].
+    pub fn static_member(
+        &self,
+        group: &str,
+        instance: &str,
+        timeout: Duration,
+    ) -> Result<Option<String>, KafkaError> {
+        static_member(self.probe.client(), &self.settings.brokers, (group, instance), timeout)
     }
 
     /// Makes the topics that are missing and checks the partitions of those that exist.

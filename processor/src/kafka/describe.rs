@@ -1,10 +1,9 @@
 //! Which topics there are, with their ids: what tells a topic from one of the same name that was made later.
 //!
-//! `rdkafka` has no wrapper for `rd_kafka_DescribeTopics`, and its metadata leaves the ids out.
+//! Metadata leaves the ids out.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
-use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
@@ -12,6 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
 use super::KafkaError;
+use super::question::Question;
 
 /// A topic as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,33 +34,32 @@ pub(super) fn describe<C: ClientContext>(
     topics: &[String],
     timeout: Duration,
 ) -> Result<Vec<Option<TopicNow>>, KafkaError> {
+    let question = Question {
+        op: sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        doing: DOING,
+        brokers,
+        timeout,
+    };
     let unknown = |topic: &String| KafkaError::UnknownTopic { topic: topic.clone() };
     let names: Vec<CString> = topics
         .iter()
         .map(|topic| CString::new(topic.as_str()).map_err(|_| unknown(topic)))
         .collect::<Result<_, _>>()?;
-    let event = ask(client, &names, timeout).ok_or_else(|| KafkaError::Unreachable {
-        brokers: brokers.to_owned(),
-        doing: DOING,
-        waited: timeout,
-    })?;
-    // SAFETY: the event is alive until it is dropped at the end of this function.
-    let code = unsafe { sys::rd_kafka_event_error(event.0.as_ptr()) };
-    match RDKafkaErrorCode::from(code) {
-        RDKafkaErrorCode::NoError => {}
-        code if super::error::is_transient(code) => {
-            return Err(KafkaError::Unreachable {
-                brokers: brokers.to_owned(),
-                doing: DOING,
-                waited: timeout,
-            });
+    let answer = question.ask(client, |to| {
+        let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+        // SAFETY: live native parts, and names that live through the calls, which copy them; the collection is destroyed
+        // once.
+        unsafe {
+            let collection =
+                sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+            sys::rd_kafka_DescribeTopics(to.client, collection, to.options, to.queue);
+            sys::rd_kafka_TopicCollection_destroy(collection);
         }
-        code => return Err(KafkaError::Failed { doing: DOING, code }),
-    }
-    // SAFETY: as above; what an event of another kind gives is null.
-    let result = unsafe { sys::rd_kafka_event_DescribeTopics_result(event.0.as_ptr()) };
+    })?;
+    // SAFETY: the event is alive; what an event of another kind gives is null.
+    let result = unsafe { sys::rd_kafka_event_DescribeTopics_result(answer.event()) };
     if result.is_null() {
-        return Err(KafkaError::Other { doing: DOING, reason: "another answer came".to_owned() });
+        return Err(question.another());
     }
     let mut count = 0;
     // SAFETY: a live result, and a place for the length of the list, which lives as long as the event.
@@ -73,42 +72,6 @@ pub(super) fn describe<C: ClientContext>(
     let of =
         |name: &CString| found.iter().find(|(found, _)| *found == name.as_c_str()).and_then(|(_, now)| *now);
     Ok(names.iter().map(of).collect())
-}
-
-/// An event of librdkafka, freed when dropped.
-struct Event(NonNull<sys::rd_kafka_event_t>);
-
-impl Drop for Event {
-    fn drop(&mut self) {
-        // SAFETY: taken from a queue, destroyed once.
-        unsafe { sys::rd_kafka_event_destroy(self.0.as_ptr()) }
-    }
-}
-
-/// The answer, if it came in time.
-fn ask<C: ClientContext>(client: &Client<C>, names: &[CString], timeout: Duration) -> Option<Event> {
-    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
-    let native = client.native_ptr();
-    // SAFETY: a live client, and names that live through the calls, which copy them. What is made here is destroyed here,
-    // each once; the queue outlives the request, as it is waited for at least as long as the request may take, and
-    // librdkafka drops what comes for a queue that is gone.
-    unsafe {
-        let options = sys::rd_kafka_AdminOptions_new(
-            native,
-            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-        );
-        // The only error is a time out of range, with which the default stays.
-        sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ptr::null_mut(), 0);
-        let collection = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-        let queue = sys::rd_kafka_queue_new(native);
-        sys::rd_kafka_DescribeTopics(native, collection, options, queue);
-        let event = sys::rd_kafka_queue_poll(queue, timeout_ms.saturating_add(1_000));
-        sys::rd_kafka_queue_destroy(queue);
-        sys::rd_kafka_TopicCollection_destroy(collection);
-        sys::rd_kafka_AdminOptions_destroy(options);
-        NonNull::new(event).map(Event)
-    }
 }
 
 /// # Errors

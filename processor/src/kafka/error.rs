@@ -215,6 +215,12 @@ impl KafkaProblem {
         matches!(self, Self::Fatal { .. })
     }
 
+    /// Whether a client made anew may do what this one cannot any more: its group or its broker has forgotten or fenced
+    /// it. What else is fatal is a mistake of this program.
+    pub fn is_fatal_to_its_client_only(&self) -> bool {
+        matches!(self, Self::Fatal { code, .. } if *code != RDKafkaErrorCode::Inconsistent)
+    }
+
     /// Sorts what a client reports by itself.
     pub(crate) fn classify(code: RDKafkaErrorCode, reason: &str, brokers: &str) -> Self {
         use RDKafkaErrorCode as Code;

@@ -107,7 +107,7 @@ impl Membership {
     }
 
     /// The partitions are gone: nothing may be written or published any more.
-    pub(super) fn left(&self) {
+    pub fn left(&self) {
         let mut state = self.state();
         state.generation = None;
         state.confirmed_at = None;

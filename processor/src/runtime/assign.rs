@@ -83,6 +83,13 @@ impl Coordinator {
             .collect()
     }
 
+    /// Lets go of everything as when the group has given it to others: the member has come to its end.
+    pub(super) fn lose_everything(&self, consumer: &Consumer) {
+        let partitions: Vec<_> = self.owned().partitions.iter().cloned().collect();
+        self.shared.membership.left();
+        self.revoked(consumer, &partitions, true);
+    }
+
     /// Tells every worker to read nothing new and to write what it has.
     pub(super) fn drain(&self) {
         self.workers().iter().for_each(|worker| worker.send(Command::Drain));

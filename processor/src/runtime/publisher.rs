@@ -1,6 +1,6 @@
 //! Makes task epochs durable: in transactions, or as records whose offsets are committed later.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
@@ -10,6 +10,7 @@ use processor_core::{EpochId, EpochPayload, RelayOutputs, TaskOutputs};
 use rdkafka::consumer::ConsumerGroupMetadata;
 
 use super::RunError;
+use super::renewals::Renewals;
 use super::shared::Shared;
 use super::stage0::Relayed;
 use crate::kafka::{
@@ -115,7 +116,7 @@ impl Publisher {
                     shared,
                     consumer: consumer.clone(),
                     transactor,
-                    renewals: VecDeque::new(),
+                    renewals: Renewals::default(),
                 };
                 move || transactions.run(&todo, &answer)
             })
@@ -173,18 +174,12 @@ impl Publisher {
     }
 }
 
-/// How often a producer comes to its end within [`RENEWAL_SPAN`] before the process does: now and then it is a pause of
-/// the process or a Kafka that was killed, more is another processor of the same name.
-const RENEWALS_MAX: usize = 5;
-const RENEWAL_SPAN: Duration = Duration::from_secs(600);
-
 /// The thread of a worker's transactions.
 struct Transactions {
     shared: Arc<Shared>,
     consumer: Consumer,
     transactor: Transactor,
-    /// When the producer was replaced lately.
-    renewals: VecDeque<Instant>,
+    renewals: Renewals,
 }
 
 impl Transactions {
@@ -233,11 +228,7 @@ impl Transactions {
     /// Goes on with a new producer. Whether the transaction was committed before the end of the old one is not known
     /// here, so the group is joined anew, and everything starts from what is committed.
     fn renew(&mut self, end: TransactionError) -> Result<Published, RunError> {
-        self.renewals.push_back(Instant::now());
-        while self.renewals.front().is_some_and(|at| at.elapsed() > RENEWAL_SPAN) {
-            self.renewals.pop_front();
-        }
-        if self.renewals.len() >= RENEWALS_MAX {
+        if !self.renewals.allows(Instant::now()) {
             return Err(end.into());
         }
         self.shared.problem(format!("{end}; going on with a new producer"));

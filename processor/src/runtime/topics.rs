@@ -63,6 +63,11 @@ impl Topics {
         Ok(Arc::new(Self { admin, settings, names, missing, seen: Mutex::default(), todo: Mutex::default() }))
     }
 
+    /// Who has a static name in the group, if anybody.
+    pub(super) fn static_member(&self, instance: &str) -> Result<Option<String>, KafkaError> {
+        self.admin.static_member(&self.settings.kafka.group_id, instance, ATTEMPT)
+    }
+
     /// Starts looking at the topics every now and then.
     pub(super) fn watch(self: &Arc<Self>, shared: &Arc<Shared>) -> Watch {
         let shutdown = Shutdown::new();
