@@ -297,6 +297,24 @@ impl Producer {
         Self::spawn(&args)
     }
 
+    /// The same to its end; gives what it printed.
+    ///
+    /// # Panics
+    /// If it does not exit 0 within 3 minutes.
+    pub fn run_to(kafka: &Kafka, names: &Names, more: &str) -> String {
+        Self::spawn_to(kafka, names, more).until_end()
+    }
+
+    /// Announces an incident, with the arguments of `producer incident` as one would type them.
+    ///
+    /// # Panics
+    /// If it does not exit 0 within 3 minutes.
+    pub fn incident(kafka: &Kafka, what: &str) {
+        let mut args = vec!["incident", "--brokers", kafka.bootstrap()];
+        args.extend(what.split_whitespace());
+        Self::spawn(&args).until_end();
+    }
+
     /// Waits until it has sent everything.
     ///
     /// # Panics
@@ -311,10 +329,11 @@ impl Producer {
     /// # Panics
     /// If it does not exit 0 within 3 minutes.
     pub fn run(args: &[&str]) -> String {
-        let mut producer = Self::spawn(args);
-        let code = producer.process.wait(Duration::from_secs(180));
-        let log = producer.process.log();
-        assert_eq!(code, 0, "producer {args:?} succeeds; it said:\n{log}");
-        log
+        Self::spawn(args).until_end()
+    }
+
+    fn until_end(mut self) -> String {
+        self.finish();
+        self.process.log()
     }
 }

@@ -27,29 +27,15 @@ fn whatever_happens_the_numbers_are_those_of_an_undisturbed_run() {
     let kills = number("CLICKPULSE_CHAOS_KILLS", 6);
     let mut chaos = Chaos::new(number("CLICKPULSE_CHAOS_SEED", 1));
     let names = chaos.names.clone();
-    let mut producer = Producer::spawn(&[
-        "run",
-        "--brokers",
-        chaos.kafka.bootstrap(),
-        "--topic",
-        &names.topic,
-        "--rate",
-        &RATE.to_string(),
-        "--count",
-        &(RATE * (SECONDS_PER_KILL * kills + 45)).to_string(),
-        "--seed",
-        "31",
-        "--users",
-        "2000",
-        "--out-of-order",
-        "0.1",
-        "--duplicates",
-        "0.02",
-        "--late",
-        "0.005",
-        "--invalid",
-        "0.01",
-    ]);
+    let mut producer = Producer::spawn_to(
+        &chaos.kafka,
+        &names,
+        &format!(
+            "--rate {RATE} --count {} --seed 31 --users 2000 --out-of-order 0.1 --duplicates 0.02 \
+         --late 0.005 --invalid 0.01",
+            RATE * (SECONDS_PER_KILL * kills + 45)
+        ),
+    );
     chaos.await_progress();
     chaos.stall_one_until_it_has_lost_its_partitions();
     while chaos.killed < kills {

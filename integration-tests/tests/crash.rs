@@ -34,9 +34,11 @@ fn killed_in_the_middle_of_windows_it_goes_on_to_the_same_numbers() {
 
 /// Ten seconds of an untidy stream.
 fn produce(kafka: &Kafka, names: &Names, life: u32) -> Producer {
-    let seed = (10 + life).to_string();
-    let args = "--rate 4000 --count 40000 --users 2000 --out-of-order 0.1 --duplicates 0.02 --invalid 0.01";
-    let mut all = vec!["run", "--brokers", kafka.bootstrap(), "--topic", &names.topic, "--seed", &seed];
-    all.extend(args.split(' '));
-    Producer::spawn(&all)
+    let seed = 10 + life;
+    let disorder = "--out-of-order 0.1 --duplicates 0.02 --invalid 0.01";
+    Producer::spawn_to(
+        kafka,
+        names,
+        &format!("--rate 4000 --count 40000 --users 2000 --seed {seed} {disorder}"),
+    )
 }

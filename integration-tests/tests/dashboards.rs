@@ -29,39 +29,18 @@ fn every_query_returns_data_and_rules_fire_in_bad_times_only() {
         ("3", RECOVERED_MIN, "60", "0.001", "0.001"),
         ("4", QUIET_MIN, "6", "0.001", "0.001"),
     ] {
-        Producer::run(&[
-            "run",
-            "--brokers",
-            kafka.bootstrap(),
-            "--topic",
-            &names.topic,
-            "--unpaced",
-            "--start-time",
-            &(at(minute) / 1_000).to_string(),
-            "--duration",
-            &format!("{minutes}m"),
-            "--rate",
-            rate,
-            "--seed",
-            seed,
-            "--error-rate",
-            error_rate,
-            "--invalid",
-            invalid,
-        ]);
+        Producer::run_to(
+            &kafka,
+            &names,
+            &format!(
+                "--unpaced --start-time {} --duration {minutes}m --rate {rate} --seed {seed} \
+         --error-rate {error_rate} --invalid {invalid}",
+                at(minute) / 1_000
+            ),
+        );
         minute += minutes;
     }
-    Producer::run(&[
-        "incident",
-        "--brokers",
-        kafka.bootstrap(),
-        "--kind",
-        "error-spike",
-        "--route",
-        "/checkout",
-        "--for",
-        "1s",
-    ]);
+    Producer::incident(&kafka, "--kind error-spike --route /checkout --for 1s");
     let mut processor = Processor::run(&ProcessorConfig::new(&kafka, &influx, &names), &[]);
     processor.await_ready();
     let raw = influx.buckets().raw.clone();
@@ -133,17 +112,7 @@ fn an_incident_is_marked_and_makes_its_own_routes_alert_until_it_is_over() {
     let (kafka, influx, names) = (Kafka::start_own(), Influx::start_own(), default_names("incident"));
     kafka.create_topic(&names.topic, 4);
     let mut processor = Processor::run(&ProcessorConfig::new(&kafka, &influx, &names), &[]);
-    let mut producer = Producer::spawn(&[
-        "run",
-        "--brokers",
-        kafka.bootstrap(),
-        "--topic",
-        &names.topic,
-        "--rate",
-        "1000",
-        "--seed",
-        "8",
-    ]);
+    let mut producer = Producer::spawn_to(&kafka, &names, "--rate 1000 --seed 8");
     processor.await_ready();
     let raw = influx.buckets().raw.clone();
     let states = |uid: &str| -> BTreeMap<String, State> {
@@ -160,17 +129,7 @@ fn an_incident_is_marked_and_makes_its_own_routes_alert_until_it_is_over() {
         if seen == [Some(State::Normal); 2] { Ok(()) } else { Err(format!("{seen:?}")) }
     });
     for (kind, route) in [("error-spike", "/checkout"), ("latency", "/search")] {
-        Producer::run(&[
-            "incident",
-            "--brokers",
-            kafka.bootstrap(),
-            "--kind",
-            kind,
-            "--route",
-            route,
-            "--for",
-            "90s",
-        ]);
+        Producer::incident(&kafka, &format!("--kind {kind} --route {route} --for 90s"));
     }
     eventually_within(Duration::from_secs(150), "both rules fire", || {
         let seen = [state("cs-route-5xx", "/checkout"), state("cs-latency-p95", "/search")];

@@ -17,23 +17,11 @@ fn a_minute_without_influxdb_loses_nothing_and_commits_nothing() {
     let config = ProcessorConfig::new(&kafka, &influx, &names)
         .extra(&format!("[memory]\nbudget = \"{MEMORY_BUDGET}\""));
     let mut processor = Processor::run(&config, &[]);
-    let mut producer = Producer::spawn(&[
-        "run",
-        "--brokers",
-        kafka.bootstrap(),
-        "--topic",
-        &names.topic,
-        "--rate",
-        "5000",
-        "--count",
-        "450000",
-        "--seed",
-        "5",
-        "--users",
-        "5000",
-        "--out-of-order",
-        "0.05",
-    ]);
+    let mut producer = Producer::spawn_to(
+        &kafka,
+        &names,
+        "--rate 5000 --count 450000 --seed 5 --users 5000 --out-of-order 0.05",
+    );
     processor.await_ready();
     processor.await_consumed(10_000);
 

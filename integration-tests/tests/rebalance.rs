@@ -8,23 +8,11 @@ fn instances_that_come_and_go_under_load_give_the_numbers_of_one() {
     kafka.create_topic(&names.topic, 4);
     let config = ProcessorConfig::new(&kafka, &influx, &names);
     // For as long as the rest takes.
-    let mut producer = Producer::spawn(&[
-        "run",
-        "--brokers",
-        kafka.bootstrap(),
-        "--topic",
-        &names.topic,
-        "--rate",
-        "4000",
-        "--seed",
-        "23",
-        "--users",
-        "2000",
-        "--out-of-order",
-        "0.1",
-        "--duplicates",
-        "0.02",
-    ]);
+    let mut producer = Producer::spawn_to(
+        &kafka,
+        &names,
+        "--rate 4000 --seed 23 --users 2000 --out-of-order 0.1 --duplicates 0.02",
+    );
     let mut first = Processor::run(&config, &[]);
     first.await_ready();
     first.await_consumed(10_000);

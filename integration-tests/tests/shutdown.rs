@@ -8,21 +8,8 @@ fn sigterm_under_load_drains_commits_and_exits_0() {
     kafka.create_topic(&names.topic, 4);
     let config = ProcessorConfig::new(&kafka, &influx, &names);
     let mut processor = Processor::run(&config, &[]);
-    let mut producer = Producer::spawn(&[
-        "run",
-        "--brokers",
-        kafka.bootstrap(),
-        "--topic",
-        &names.topic,
-        "--rate",
-        "5000",
-        "--count",
-        "60000",
-        "--seed",
-        "9",
-        "--out-of-order",
-        "0.05",
-    ]);
+    let mut producer =
+        Producer::spawn_to(&kafka, &names, "--rate 5000 --count 60000 --seed 9 --out-of-order 0.05");
     processor.await_ready();
     processor.await_consumed(20_000);
     assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
@@ -39,8 +26,7 @@ fn sigterm_under_load_drains_commits_and_exits_0() {
 fn sigint_makes_the_producer_flush_and_say_what_was_sent() {
     let (kafka, names) = (Kafka::start(), Names::unique("sigint"));
     kafka.create_topic(&names.topic, 4);
-    let mut producer =
-        Producer::spawn(&["run", "--brokers", kafka.bootstrap(), "--topic", &names.topic, "--rate", "2000"]);
+    let mut producer = Producer::spawn_to(&kafka, &names, "--rate 2000");
     integration_tests::eventually("events arrive", || {
         let sent: i64 = kafka.end_offsets(&names.topic).iter().sum();
         if sent > 2_000 { Ok(()) } else { Err(format!("{sent} so far")) }

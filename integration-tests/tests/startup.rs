@@ -123,20 +123,7 @@ fn check_says_of_every_connection_whether_it_works() {
 }
 
 fn produce(kafka: &Kafka, names: &Names, count: &str) {
-    let topic = names.topic.as_str();
-    Producer::run(&[
-        "run",
-        "--brokers",
-        kafka.bootstrap(),
-        "--topic",
-        topic,
-        "--rate",
-        "20000",
-        "--count",
-        count,
-        "--seed",
-        "3",
-    ]);
+    Producer::run_to(kafka, names, &format!("--rate 20000 --count {count} --seed 3"));
 }
 
 fn await_committed(kafka: &Kafka, names: &Names) {

@@ -26,11 +26,9 @@ impl Scene {
         let mut config = ProcessorConfig::new(&kafka, &influx, &names)
             .extra(&format!("[kafka.properties]\n\"session.timeout.ms\" = {}", SESSION_TIMEOUT.as_millis()));
         config.instance_id = Some("one".to_owned());
-        let brokers = kafka.bootstrap();
         // For as long as the rest takes.
-        let more = ["--rate", "1000", "--seed", "37", "--users", "500", "--duplicates", "0.02"];
-        let args = ["run", "--brokers", brokers, "--topic", &names.topic];
-        let producer = Producer::spawn(&[&args[..], &more[..]].concat());
+        let producer =
+            Producer::spawn_to(&kafka, &names, "--rate 1000 --seed 37 --users 500 --duplicates 0.02");
         Self { kafka, influx, names, config, producer }
     }
 

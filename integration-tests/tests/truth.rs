@@ -18,34 +18,15 @@ fn an_untidy_stream_gives_the_numbers_of_the_contract() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let truth = dir.path().join("truth.json");
     kafka.create_topic(&names.topic, 4);
-    Producer::run(&[
-        "run",
-        "--brokers",
-        kafka.bootstrap(),
-        "--topic",
-        &names.topic,
-        "--count",
-        &COUNT.to_string(),
-        "--rate",
-        "500",
-        "--unpaced",
-        "--start-time",
-        START,
-        "--seed",
-        "42",
-        "--users",
-        "3000",
-        "--out-of-order",
-        "0.1",
-        "--late",
-        "0.01",
-        "--duplicates",
-        "0.02",
-        "--invalid",
-        "0.01",
-        "--truth",
-        truth.to_str().expect("a plain path"),
-    ]);
+    Producer::run_to(
+        &kafka,
+        &names,
+        &format!(
+            "--count {COUNT} --rate 500 --unpaced --start-time {START} --seed 42 --users 3000 \
+         --out-of-order 0.1 --late 0.01 --duplicates 0.02 --invalid 0.01 --truth {}",
+            truth.to_str().expect("a plain path")
+        ),
+    );
     let said = Processor::run_until_end(&ProcessorConfig::new(&kafka, &influx, &names));
 
     let records = kafka.read_all(&names.topic);
@@ -99,30 +80,14 @@ fn an_untidy_stream_gives_the_numbers_of_the_contract() {
 fn the_producer_sends_the_disorder_that_it_reports() {
     let (kafka, names) = (Kafka::start(), Names::unique("disorder"));
     kafka.create_topic(&names.topic, 4);
-    let said = Producer::run(&[
-        "run",
-        "--brokers",
-        kafka.bootstrap(),
-        "--topic",
-        &names.topic,
-        "--count",
-        "50000",
-        "--rate",
-        "500",
-        "--unpaced",
-        "--start-time",
-        START,
-        "--seed",
-        "7",
-        "--out-of-order",
-        "0.1",
-        "--late",
-        "0.01",
-        "--duplicates",
-        "0.02",
-        "--invalid",
-        "0.01",
-    ]);
+    let said = Producer::run_to(
+        &kafka,
+        &names,
+        &format!(
+            "--count 50000 --rate 500 --unpaced --start-time {START} --seed 7 --out-of-order 0.1 \
+         --late 0.01 --duplicates 0.02 --invalid 0.01"
+        ),
+    );
     let naive = Naive::of(&kafka.read_all(&names.topic));
     let (late, duplicates, rejected) = (naive.late.len(), naive.duplicates, naive.rejected.len());
     let expected = format!("{late} too late, {duplicates} duplicates, {rejected} invalid");
