@@ -39,6 +39,9 @@ pub struct MergeCheckpoint {
     pub closed_through: i64,
     /// The minimum watermark over the tasks that are not idle, microseconds: what idle inputs take over.
     pub frontier: i64,
+    /// Windows that start no later than this are left as they were written, as partials of them were skipped;
+    /// microseconds, `i64::MIN` where none were.
+    pub withheld_to: i64,
 }
 
 const TASK: &str = "task2";
@@ -117,11 +120,12 @@ impl MergeCheckpoint {
     /// The commit's metadata.
     #[must_use]
     pub fn metadata(&self) -> String {
-        Fields(
-            MERGE,
-            &[("from", self.replay_offset), ("closed", self.closed_through), ("frontier", self.frontier)],
-        )
-        .to_string()
+        let mut fields =
+            vec![("from", self.replay_offset), ("closed", self.closed_through), ("frontier", self.frontier)];
+        if self.withheld_to != NOT_BEGUN {
+            fields.push(("withheld", self.withheld_to));
+        }
+        Fields(MERGE, &fields).to_string()
     }
 
     /// Whether a commit's metadata was written by a merge: otherwise another tool moved the offset.
@@ -140,6 +144,7 @@ impl MergeCheckpoint {
             replay_offset: get("from", next_offset).min(next_offset),
             closed_through: get("closed", NOT_BEGUN),
             frontier: get("frontier", NOT_BEGUN),
+            withheld_to: get("withheld", NOT_BEGUN),
         }
     }
 }
@@ -182,8 +187,16 @@ mod tests {
             let checkpoint = Checkpoint { next_offset: 40, watermark, replay, jumps, part, whole_from };
             assert_eq!(Checkpoint::parse(40, &checkpoint.metadata()), checkpoint);
         }
-        let merge = MergeCheckpoint { next_offset: 9, replay_offset: 3, closed_through: 7, frontier: -1 };
-        assert_eq!(MergeCheckpoint::parse(9, &merge.metadata()), merge);
+        for withheld_to in [NOT_BEGUN, 8] {
+            let merge = MergeCheckpoint {
+                next_offset: 9,
+                replay_offset: 3,
+                closed_through: 7,
+                frontier: -1,
+                withheld_to,
+            };
+            assert_eq!(MergeCheckpoint::parse(9, &merge.metadata()), merge);
+        }
     }
 
     #[test]

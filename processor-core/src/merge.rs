@@ -24,9 +24,8 @@ pub struct Merge {
     expected: u32,
     /// A task has spoken once it has done so from this offset on; `i64::MIN` where any word counts.
     heard_from: i64,
-    /// What was written before this offset may lack messages that are deleted or were skipped; `None` where it lacks
-    /// nothing. Then windows that one of the tasks had passed by its first word are left as they were written.
-    incomplete_until: Option<i64>,
+    /// Windows that start no later are left as they were written, microseconds.
+    withheld_to: i64,
     /// Windows are closed as far as this watermark allows; what comes for them later is a repetition.
     closed_through: i64,
     next_offset: i64,
@@ -120,7 +119,7 @@ impl Merge {
             tasks: BTreeMap::new(),
             expected: 0,
             heard_from: i64::MIN,
-            incomplete_until: None,
+            withheld_to: checkpoint.withheld_to,
             closed_through: checkpoint.closed_through,
             next_offset: checkpoint.replay_offset,
             replay_until: checkpoint.next_offset,
@@ -140,13 +139,11 @@ impl Merge {
     }
 
     /// Tells a merge that has just been made that messages before the first one it will read may be missing, as the
-    /// topic was cut or the offset set by another tool; `end` is where the topic ended when it was assigned.
-    ///
-    /// Nothing is handed out before that. Windows that may lack a task's last word by then keep what was written of
-    /// them.
+    /// topic was cut or the offset set by another tool: what starts no later than this (microseconds) keeps what was
+    /// written of it. To be the greatest time of an event that any of those messages may have counted.
     #[must_use]
-    pub fn incomplete(mut self, end: i64) -> Self {
-        self.incomplete_until = Some(end);
+    pub fn withholding(mut self, to: i64) -> Self {
+        self.withheld_to = self.withheld_to.max(to);
         self
     }
 
@@ -167,6 +164,9 @@ impl Merge {
                 let closed = self.is_closed(resolution, start, self.closed_through);
                 if closed && !is_planted(PlantedBug::ClosedWindowOpens) {
                     self.repeated += 1;
+                    return Ok(());
+                }
+                if start <= self.withheld_to {
                     return Ok(());
                 }
                 let window = self.windows.entry((start, resolution)).or_default();
@@ -195,10 +195,6 @@ impl Merge {
                 if offset >= self.heard_from {
                     self.expected = self.expected.max(progress.tasks);
                 }
-                let first = !self.tasks.contains_key(&message.task);
-                if first && self.incomplete_until.is_some_and(|until| offset < until) {
-                    self.closed_through = self.closed_through.max(progress.watermark);
-                }
                 let task = self.tasks.entry(message.task).or_insert(TaskProgress {
                     watermark: NOT_BEGUN,
                     idle: progress.idle,
@@ -222,11 +218,6 @@ impl Merge {
     pub fn emit(&mut self, out: &mut MergeOutputs) -> Result<(), WireError> {
         if self.is_replaying() {
             return Ok(());
-        }
-        if self.incomplete_until.take().is_some() {
-            let Self { windows, options, closed_through, .. } = self;
-            windows
-                .retain(|(start, resolution), _| !is_closed(options, *resolution, *start, *closed_through));
         }
         for ((start, resolution), window) in self.windows.iter_mut().filter(|(_, window)| window.changed) {
             let sum = sum(window.partials.values().map(|held| &*held.partial))?;
@@ -253,6 +244,7 @@ impl Merge {
             replay_offset: held.min().unwrap_or(next_offset).min(next_offset),
             closed_through: self.closed_through,
             frontier: self.frontier().map_or(NOT_BEGUN, Timestamp::micros),
+            withheld_to: self.withheld_to,
         }
     }
 
@@ -273,7 +265,7 @@ impl Merge {
     /// Whether messages are still being read that were dealt with before a restart.
     #[must_use]
     pub fn is_replaying(&self) -> bool {
-        self.next_offset < self.replay_until.max(self.incomplete_until.unwrap_or(i64::MIN))
+        self.next_offset < self.replay_until
     }
 
     /// Every message before `offset` has been read: the markers of transactions take offsets, too.

@@ -152,21 +152,36 @@ fn a_topic_made_again_with_fewer_partitions_holds_no_window_open() {
 fn partials_that_are_gone_make_no_window_smaller() {
     let mut world = World::new(2);
     let mut tasks = [0, 1].map(|partition| world.task_of(partition, &[found(None, 7, 0, 9)]));
-    // One task has ended the first window, and its last word of it is skipped below.
+    // One task has ended the first window, and its last word of it is skipped below; so is all that the other one
+    // counted of a topic that was made again.
     world.read(&mut tasks[0], 0, &[1, 2, 300]);
-    world.read(&mut tasks[1], 0, &[1]);
+    world.read(&mut tasks[1], 0, &[1, 290]);
     world.merge_to_the_end();
-    assert_eq!(world.requests(Resolution::Raw), [(0, 3), (300, 1)]);
+    assert_eq!(world.requests(Resolution::Raw), [(0, 3), (290, 1), (300, 1)]);
+    let commit = committed(&mut tasks[1]);
+    tasks[1] = world.task_of(1, &[found(Some(commit), 8, 0, 9)]);
     let from = world.log.len() as i64;
     world.say(&mut tasks[0]);
-    world.read(&mut tasks[1], 1, &[2, 301]);
-    world.say(&mut tasks[0]);
-    let end = world.log.len() as i64;
+    world.read(&mut tasks[1], 0, &[291, 311]);
     let start = MergeCheckpoint::parse(from, "set by hand");
-    world.merge = Merge::new(Arc::clone(&world.options), ORIGIN, &start).among(2, end).incomplete(end);
+    let greatest = (HOUR + 300) * 1_000_000;
+    let merge = Merge::new(Arc::clone(&world.options), ORIGIN, &start).among(2, from);
+    world.merge = merge.withholding(greatest);
     world.read_from = from;
     world.merge_to_the_end();
-    assert_eq!(world.requests(Resolution::Raw)[0], (0, 3), "as it was written");
+    assert_eq!(
+        world.requests(Resolution::Raw),
+        [(0, 3), (290, 1), (300, 1), (310, 1)],
+        "as they were written"
+    );
+    assert_eq!(world.requests(Resolution::Hour), [(0, 5)]);
+
+    // And after a restart.
+    world.assign_merge();
+    world.read(&mut tasks[1], 2, &[292, 312]);
+    world.merge_to_the_end();
+    assert_eq!(world.requests(Resolution::Raw), [(0, 3), (290, 1), (300, 1), (310, 2)]);
+    assert_eq!(world.requests(Resolution::Hour), [(0, 5)]);
 }
 
 /// A partition of the partials topic, its merge, and what was written of it.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use processor_core::{Beginning, FoundInput, Merge, MergeCheckpoint, Notice, begin};
+use processor_core::{Beginning, Checkpoint, FoundInput, Merge, MergeCheckpoint, Notice, begin};
 
 use super::layout::Layout;
 use super::shared::Shared;
@@ -24,6 +24,8 @@ pub(super) struct Found {
     bounds: BTreeMap<(String, i32), (i64, i64)>,
     /// As far as any merge has closed windows; `i64::MIN` where none has.
     closed_through: i64,
+    /// The greatest watermark that any task has committed; `i64::MIN` where none has.
+    watermark: i64,
 }
 
 impl Found {
@@ -48,12 +50,26 @@ impl Found {
                 consumer.partition_count(topic, ATTEMPT)?;
             }
         };
-        let merges: Vec<_> =
-            (0..layout.merges as i32).map(|at| (shared.partials_topic.clone(), at)).collect();
-        let closed = consumer.committed(&merges, ATTEMPT)?.into_iter().flatten();
-        let closed = closed.map(|of| MergeCheckpoint::parse(of.offset, &of.metadata).closed_through);
-        let bounds = partitions.iter().cloned().zip(first.into_iter().zip(ends)).collect();
-        Ok(Self { layout, bounds, closed_through: closed.max().unwrap_or(i64::MIN) })
+        let merges = (0..layout.merges as i32).map(|at| (shared.partials_topic.clone(), at));
+        let tasks = |topic: &String| {
+            let topic = topic.clone();
+            (0..layout.tasks as i32).map(move |at| (topic.clone(), at))
+        };
+        let all: Vec<_> = merges.chain(shared.task_topics.iter().flat_map(tasks)).collect();
+        let committed = consumer.committed(&all, ATTEMPT)?;
+        let (of_merges, of_tasks) = committed.split_at(layout.merges as usize);
+        let closed = of_merges
+            .iter()
+            .flatten()
+            .map(|of| MergeCheckpoint::parse(of.offset, &of.metadata).closed_through);
+        let watermark =
+            of_tasks.iter().flatten().map(|of| Checkpoint::parse(of.offset, &of.metadata).watermark);
+        Ok(Self {
+            bounds: partitions.iter().cloned().zip(first.into_iter().zip(ends)).collect(),
+            closed_through: closed.max().unwrap_or(i64::MIN),
+            watermark: watermark.max().unwrap_or(i64::MIN),
+            layout,
+        })
     }
 
     fn bounds(&self, topic: &str, partition: i32) -> (i64, i64) {
@@ -108,11 +124,12 @@ impl Found {
             return (merge, checkpoint);
         }
         shared.problem(format!(
-            "{} [{}]: partials before offset {} are not there any more or were skipped: windows that some task has \
-             ended by now keep what was written of them",
+            "{} [{}]: partials before offset {} are not there any more or were skipped: windows that have begun by now \
+             keep what was written of them",
             of.topic, of.partition, checkpoint.replay_offset
         ));
-        (merge.incomplete(end), checkpoint)
+        // Everybody has stopped and committed, so nothing was published of later events.
+        (merge.withholding(self.watermark.saturating_add(shared.core.out_of_orderness)), checkpoint)
     }
 }
 

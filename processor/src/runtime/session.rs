@@ -100,6 +100,7 @@ impl Session<'_> {
         let end = self.coordinate(&consumer, &handler, reporter);
         watch.stop();
         if matches!(end, Err(RunError::KafkaClient(_))) {
+            // librdkafka has usually said so by itself.
             handler.lose_everything(&consumer);
         }
         // Workers hold queues of the consumer, so they end first.

@@ -205,6 +205,7 @@ impl Stage1 {
     /// Waits until no transaction is under way, with what was read in it where that still may be published.
     fn settle(&mut self, lost: bool) -> Result<(), RunError> {
         if !lost && !self.membership_lost {
+            self.emit_all(); // the log may be gone, with the topic: then nobody can count it again
             self.seal();
         }
         let started = Instant::now();
@@ -359,11 +360,16 @@ impl Stage1 {
         }
     }
 
-    /// Writes out what the tasks have, as nothing more will be read.
-    pub(super) fn drain(&mut self) {
+    /// The values of every open window as they are, due or not.
+    fn emit_all(&mut self) {
         for slot in self.tasks.values_mut() {
             slot.task.emit_all(self.outputs.entry(slot.partition).or_default());
         }
+    }
+
+    /// Writes out what the tasks have, as nothing more will be read.
+    pub(super) fn drain(&mut self) {
+        self.emit_all();
         self.seal();
         self.publish_status();
         let all: Vec<i32> = self.tasks.keys().copied().collect();
