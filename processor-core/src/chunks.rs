@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-/// Entries of a chunk: what the first change after a freeze copies. Few enough for that not to be felt, enough for a
-/// million entries to be frozen with a thousand counts.
+/// Entries of a chunk: what the first change after a freeze copies. Few enough for the thousands of users that are
+/// changed within one batch not to copy all of a million, enough for those to be frozen with 16,000 counts.
 const CHUNK: usize = 1 << SHIFT;
-const SHIFT: usize = 10;
+const SHIFT: usize = 6;
 
 /// A list in chunks, each shared with the frozen copies until it is changed.
 #[derive(Debug, Clone)]

@@ -173,7 +173,7 @@ impl Task {
         self.advance(out);
         // By the logs alone: what the wall clock adds may be forgotten itself where it decided nothing.
         let logs = self.inputs.iter().map(|input| input.clock.own()).max().unwrap_or(NOT_BEGUN);
-        let seen = logs.min(self.state.watermark);
+        let seen = whole_seconds(logs).min(self.state.watermark);
         if seen != NOT_BEGUN && seen - self.options.window_size >= self.forgotten_at {
             self.forgotten_at = seen;
             self.state.checkouts.expire_before(seen);
@@ -292,9 +292,13 @@ impl Task {
             }
         }
         self.advance(out);
-        if self.is_replaying() {
-            return;
+        if !self.is_replaying() {
+            self.make_windows();
         }
+    }
+
+    /// Makes the windows that the inputs have come to, be it by the wall clock.
+    fn make_windows(&mut self) {
         let State { windows, tables, watermark, .. } = &mut self.state;
         let present = self.inputs.iter().map(|input| input.clock.present()).max().unwrap_or(NOT_BEGUN);
         if present != NOT_BEGUN && windows.is_new(present) {
@@ -430,7 +434,9 @@ impl Task {
         let active = self.inputs.iter().filter(|input| !input.is_idle()).map(|input| input.clock.watermark);
         let all = self.inputs.iter().map(|input| input.clock.watermark);
         let watermark = active.min().or(all.max()).expect("a task has an input");
-        if watermark.div_euclid(SECOND) <= self.state.watermark.div_euclid(SECOND) {
+        // Which part of one a silence has come to is nothing that a replay could know.
+        let watermark = whole_seconds(watermark);
+        if watermark <= self.state.watermark {
             return;
         }
         self.state.watermark = watermark;
@@ -454,6 +460,11 @@ impl Task {
             }
         });
     }
+}
+
+/// The second that a watermark lies in, as its first microsecond; `NOT_BEGUN` is the least there is.
+fn whole_seconds(watermark: i64) -> i64 {
+    watermark.div_euclid(SECOND).saturating_mul(SECOND)
 }
 
 /// Why an event of the future is none.

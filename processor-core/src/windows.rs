@@ -1,9 +1,9 @@
 //! The open windows of a task at its three resolutions.
 
+mod rollup;
 mod snapshot;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::analytics::{Partial, Span, WindowState};
 use crate::clock::NOT_BEGUN;
@@ -11,6 +11,7 @@ use crate::options::{HOUR, MINUTE, Options};
 use crate::point::Resolution;
 use crate::tables::Tables;
 
+use rollup::Rollup;
 pub(crate) use snapshot::FrozenWindows;
 
 /// A raw window takes events; when it closes, it is folded into its minute, and that into its hour.
@@ -38,14 +39,6 @@ struct Open {
     start: i64,
     state: WindowState,
     /// Changed since it was last sent on.
-    changed: bool,
-}
-
-/// A minute or an hour: changed seldom, so it is shared with snapshots and copied when it is.
-#[derive(Debug, Default)]
-struct Rollup {
-    start: i64,
-    state: Arc<WindowState>,
     changed: bool,
 }
 
@@ -125,21 +118,26 @@ impl Windows {
     }
 
     /// Opens the windows up to the one of `present`, so that zeros are written for those without an event: as far
-    /// as there are series to write them for, an hour after the last use of any.
-    ///
-    /// To be called before the event at `present` is counted, as that makes its own series live again.
+    /// as there are series to write them for, an hour after the last use of any. What is further is still to be made,
+    /// as an event that comes late can be of a series that there was none of.
     pub(crate) fn make_to(&mut self, present: i64, watermark: i64, tables: &Tables) {
         let last = self.start_of(present);
         let mut start = if self.made_until == NOT_BEGUN { last } else { self.made_until };
-        self.made_until = self.made_until.max(last + self.size);
         while start <= last && tables.series.any_alive(start) {
             if !self.is_closed(start, watermark) {
                 let at = self.position(start);
                 self.raw[at].changed = true;
             }
             start += self.size;
+            self.made_until = start;
         }
         self.last = 0;
+    }
+
+    /// An event of the window of `time`, which is new, comes next: its own series has no zeros before it.
+    pub(crate) fn begin(&mut self, time: i64, watermark: i64, tables: &Tables) {
+        self.make_to(time, watermark, tables);
+        self.made_until = self.start_of(time) + self.size;
     }
 
     /// Closes what the watermark has passed, the finest first, and hands on what changed since it was last sent.
@@ -167,15 +165,18 @@ impl Windows {
         self.last = 0;
         while let Some(entry) = self.minutes.first_entry().filter(|entry| closed(*entry.key(), MINUTE)) {
             let open = entry.remove();
-            if open.changed {
-                out(Resolution::Minute, open.start, open.state.partial(tables, span(open.start, MINUTE)));
+            let (start, changed) = (open.start, open.changed);
+            let state = open.into_whole();
+            if changed {
+                out(Resolution::Minute, start, state.partial(tables, span(start, MINUTE)));
             }
-            fold_into(&mut self.hours, HOUR, open.start, open.changed, &open.state);
+            fold_into(&mut self.hours, HOUR, start, changed, &state);
         }
         while let Some(entry) = self.hours.first_entry().filter(|entry| closed(*entry.key(), HOUR)) {
             let open = entry.remove();
             if open.changed {
-                out(Resolution::Hour, open.start, open.state.partial(tables, span(open.start, HOUR)));
+                let start = open.start;
+                out(Resolution::Hour, start, open.into_whole().partial(tables, span(start, HOUR)));
             }
         }
     }
@@ -218,11 +219,15 @@ impl Windows {
             Resolution::Hour => (HOUR, &self.hours),
             Resolution::Raw | Resolution::Minute => (MINUTE, &self.minutes),
         };
-        let mut state = folded.get(&start).map(|open| WindowState::clone(&open.state)).unwrap_or_default();
+        let mut state = WindowState::default();
+        let mut parts = folded.get(&start).into_iter().flat_map(Rollup::parts);
+        if let Some(first) = parts.next() {
+            state.clone_from(first);
+        }
+        parts.for_each(|part| state.fold(part));
         if resolution == Resolution::Hour {
-            for (_, minute) in self.minutes.range(start..start + size) {
-                state.fold(&minute.state);
-            }
+            let minutes = self.minutes.range(start..start + size);
+            minutes.flat_map(|(_, minute)| minute.parts()).for_each(|part| state.fold(part));
         }
         for open in self.raw.iter().filter(|open| (start..start + size).contains(&open.start)) {
             state.fold(&open.state);
@@ -245,7 +250,7 @@ impl Windows {
 
     /// Estimated bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        let rollups = self.minutes.values().chain(self.hours.values()).map(|open| open.state.bytes());
+        let rollups = self.minutes.values().chain(self.hours.values()).map(Rollup::bytes);
         self.raw.iter().map(|open| open.state.bytes()).chain(rollups).sum()
     }
 }
@@ -262,12 +267,12 @@ fn fold_into(
     part: &WindowState,
 ) {
     let start = part_start - part_start.rem_euclid(size);
-    let rollup = rollups.entry(start).or_insert_with(|| Rollup { start, ..Rollup::default() });
+    let rollup = rollups.entry(start).or_insert_with(|| Rollup::new(start));
     rollup.changed |= changed;
-    Arc::make_mut(&mut rollup.state).fold(part);
+    rollup.fold(part);
 }
 
 fn mark(rollups: &mut BTreeMap<i64, Rollup>, of: i64, size: i64) {
     let start = of - of.rem_euclid(size);
-    rollups.entry(start).or_insert_with(|| Rollup { start, ..Rollup::default() }).changed = true;
+    rollups.entry(start).or_insert_with(|| Rollup::new(start)).changed = true;
 }

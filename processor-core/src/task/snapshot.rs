@@ -9,10 +9,10 @@ use super::state::State;
 use super::{Emission, Input, Task, TaskIdentity, TaskTotals, needed_from, settled};
 use crate::analytics::first_click::Campaign;
 use crate::checkpoint::Checkpoint;
-use crate::clock::{InputClock, NOT_BEGUN, ReplayPoint, ReplayPoints};
+use crate::clock::{InputClock, ReplayPoint, ReplayPoints};
 use crate::dedup::{Dedup, FrozenDedup};
 use crate::jumps::{Jump, Jumps};
-use crate::options::{Options, SECOND};
+use crate::options::Options;
 use crate::planted::{PlantedBug, is_planted};
 use crate::reorder::{KeyedEvent, KeyedKind};
 use crate::snapshot::codec::{Reader, Writer};
@@ -55,16 +55,15 @@ impl Task {
         if self.is_replaying() {
             return None;
         }
+        self.make_windows();
         let Self { identity, options, inputs, state, forgotten_at, .. } = self;
         let needed = needed_from(options, state.watermark);
-        let greatest = inputs.iter().map(|input| input.clock.greatest()).max().unwrap_or(NOT_BEGUN);
-        let decided = state.watermark.div_euclid(SECOND).saturating_mul(SECOND);
         let task = FrozenTask {
             watermark: state.watermark,
             forgotten_at: *forgotten_at,
-            clicks_from: decided.saturating_sub(options.attribution_lookback),
+            clicks_from: state.watermark.saturating_sub(options.attribution_lookback),
             inputs: inputs.iter().map(|input| input.freeze(options, needed)).collect(),
-            windows: state.windows.freeze(greatest),
+            windows: state.windows.freeze(),
             reordering: state.reorder.held(),
             checkouts: state.checkouts.freeze(state.watermark),
             tables: state.tables.freeze(),
@@ -151,8 +150,7 @@ impl Task {
             }
             inputs.push(input);
         }
-        let greatest = inputs.iter().map(|input| input.clock.greatest()).max()?;
-        state.windows.load(reader, &slots, greatest)?;
+        state.windows.load(reader, &slots)?;
         for _ in 0..reader.count()? {
             state.reorder.push(load_event(reader, &slots)?);
         }

@@ -72,7 +72,7 @@ impl State {
         }
         if self.windows.is_new(time) {
             let least = watermark.min(clock.least);
-            self.windows.make_to(time, least, &self.tables);
+            self.windows.begin(time, least, &self.tables);
             dedup.expire_before(asked_from(least, options));
         }
         let asked_from = || asked_from(watermark.min(clock.least), options);

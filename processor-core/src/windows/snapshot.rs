@@ -1,8 +1,6 @@
-use std::sync::Arc;
-
+use super::rollup::Shared;
 use super::{Open, Rollup, Windows};
 use crate::analytics::WindowState;
-use crate::clock::NOT_BEGUN;
 use crate::snapshot::codec::{Reader, Writer};
 use crate::tables::{AllRanks, AllSlots};
 
@@ -10,28 +8,25 @@ use crate::tables::{AllRanks, AllSlots};
 #[derive(Debug)]
 pub(crate) struct FrozenWindows {
     raw: Vec<(i64, WindowState)>,
-    rollups: [Vec<(i64, Arc<WindowState>)>; 2],
-    /// Raw windows from here on are there for the wall clock's sake, unless they have something in them.
+    rollups: [Vec<(i64, Shared)>; 2],
+    /// Raw windows from here on are still to be made.
     made_until: i64,
 }
 
 impl Windows {
-    /// Copies the raw windows and shares the others. `greatest` is the greatest event time of any input.
-    pub(crate) fn freeze(&self, greatest: i64) -> FrozenWindows {
-        let share = |(start, open): (&i64, &Rollup)| (*start, Arc::clone(&open.state));
+    /// Copies the raw windows and shares the others.
+    pub(crate) fn freeze(&self) -> FrozenWindows {
+        let share = |(start, open): (&i64, &Rollup)| (*start, open.share());
         FrozenWindows {
             raw: self.raw.iter().map(|open| (open.start, open.state.clone())).collect(),
             rollups: [self.minutes.iter().map(share).collect(), self.hours.iter().map(share).collect()],
-            made_until: self.made_until(greatest),
+            made_until: self.made_until,
         }
     }
 
-    fn made_until(&self, greatest: i64) -> i64 {
-        if greatest == NOT_BEGUN { NOT_BEGUN } else { self.start_of(greatest) + self.size }
-    }
-
     /// Reads what [`FrozenWindows::save`] wrote into these, of which none is open. All count as changed.
-    pub(crate) fn load(&mut self, reader: &mut Reader<'_>, slots: &AllSlots, greatest: i64) -> Option<()> {
+    pub(crate) fn load(&mut self, reader: &mut Reader<'_>, slots: &AllSlots) -> Option<()> {
+        self.made_until = reader.signed()?;
         for _ in 0..reader.count()? {
             let (start, state) = (reader.signed()?, WindowState::load(reader, slots)?);
             self.raw.push(Open { start, state, changed: true });
@@ -42,28 +37,26 @@ impl Windows {
         for rollups in [&mut self.minutes, &mut self.hours] {
             for _ in 0..reader.count()? {
                 let start = reader.signed()?;
-                let state = Arc::new(WindowState::load(reader, slots)?);
-                rollups.insert(start, Rollup { start, state, changed: true });
+                rollups.insert(start, Rollup::loaded(start, WindowState::load(reader, slots)?));
             }
         }
-        self.made_until = self.made_until(greatest);
         Some(())
     }
 }
 
 impl FrozenWindows {
-    /// Writes the windows that have something in them, and raw ones that the log has come to without any event.
+    /// Writes all raw windows, and the others that have something in them.
     pub(crate) fn save(&self, writer: &mut Writer, ranks: &AllRanks) {
-        let said = |start: i64, state: &WindowState| start < self.made_until || !state.is_empty();
-        let raw: Vec<_> = self.raw.iter().filter(|(start, state)| said(*start, state)).collect();
-        writer.count(raw.len());
-        for (start, state) in raw {
+        writer.signed(self.made_until);
+        writer.count(self.raw.len());
+        for (start, state) in &self.raw {
             writer.signed(*start);
             state.save(writer, ranks);
         }
         for rollups in &self.rollups {
             // An empty one says nothing that its last raw window, which closes no earlier, does not say.
-            let rollups: Vec<_> = rollups.iter().filter(|(_, state)| !state.is_empty()).collect();
+            let whole = rollups.iter().map(|(start, of)| (start, of.clone().into_whole()));
+            let rollups: Vec<_> = whole.filter(|(_, state)| !state.is_empty()).collect();
             writer.count(rollups.len());
             for (start, state) in rollups {
                 writer.signed(*start);

@@ -110,11 +110,14 @@ impl<'a> Run<'a> {
     }
 }
 
+/// What differed once: windows that a silence alone had come to, and the part of a second that one had come to.
+const ONCE_DIFFERENT: [u64; 4] = [2_538, 4_614, 396, 27_158];
+
 #[test]
 fn loading_and_replaying_gives_the_same_bytes_as_reading_on() {
     let mut compared = 0;
     let mut beyond = Beyond::default();
-    for seed in seeds() {
+    for seed in seeds().chain(ONCE_DIFFERENT) {
         let mut random = Random::new(seed);
         let log = &logs(&mut random)[0];
         if log.len() < 3 {
@@ -155,7 +158,7 @@ fn loading_and_replaying_gives_the_same_bytes_as_reading_on() {
         assert_eq!(restored.bytes(), run.bytes(), "seed {seed}: restored at {a}, read on from {b}");
         compared += 1;
     }
-    assert!(compared > 0 || seeds().count() == 1, "every snapshot was too old");
+    assert!(compared > 0, "every snapshot was too old");
     let reached = beyond.by_limit().iter().filter(|(_, events)| *events > 0).count();
     // The series of a route have more room than these logs have statuses.
     assert!(reached == beyond.by_limit().len() - 1 || seeds().count() < 100, "{beyond:?}");
