@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use integration_tests::{Influx, Kafka, Names, Numbers, Processor, ProcessorConfig, Producer, Record};
+use integration_tests::{
+    Influx, Kafka, Names, Numbers, Processor, ProcessorConfig, Producer, Record, Verdict,
+};
 use serde_json::{Value, json};
 
 const COUNT: u64 = 60_000;
@@ -20,7 +22,8 @@ fn an_untidy_unkeyed_topic_gives_the_numbers_of_the_truth_file() {
     args.extend(start.map(str::to_owned));
     args.push(truth.to_str().expect("a plain path").to_owned());
     Producer::run(&args.iter().map(String::as_str).collect::<Vec<_>>());
-    let said = Processor::run_until_end(&ProcessorConfig::new(&kafka, &influx, &names).unkeyed());
+    let config = ProcessorConfig::new(&kafka, &influx, &names).unkeyed();
+    let said = Processor::run_until_end(&config);
     assert!(said.contains(&COUNT.to_string()), "it says how much it consumed:\n{said}");
 
     let told: Value =
@@ -47,6 +50,14 @@ fn an_untidy_unkeyed_topic_gives_the_numbers_of_the_truth_file() {
     assert_eq!(rejected as i64, quality.values().sum::<i64>());
     let late_records = set_aside(&originals, &kafka.read_all(&names.late()), &names.topic);
     assert_eq!(Some(late_records as i64), late);
+
+    // As `verify` sees it, and what it says where a window lacks its users.
+    Verdict::of(&config, &influx, &["--open"]).assert_equal();
+    let whole = influx.points(&buckets.raw, "http_all");
+    let row = whole.iter().max_by_key(|row| row["users"].as_i64()).expect("there are windows");
+    influx.write(&buckets.raw, &format!("http_all users=1i {}", row["time"]));
+    let verdict = Verdict::of(&config, &influx, &["--open"]);
+    assert_eq!((verdict.code, verdict.count("different", "http_all")), (1, 1), "{}", verdict.log);
 }
 
 #[test]
@@ -73,6 +84,8 @@ fn killed_while_it_re_keys_it_goes_on_to_the_same_numbers() {
     }
     Processor::run_until_end(&config);
     let numbers = Numbers::of(&influx);
+    // Before another group sets the same records aside once more.
+    Verdict::of(&config, &influx, &["--open"]).assert_equal();
 
     let (undisturbed, others) = (Influx::start_own(), Names::unique("undisturbed"));
     let others = Names { topic: names.topic, ..others };

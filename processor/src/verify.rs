@@ -28,6 +28,7 @@ mod report;
 mod route;
 mod rules;
 mod run;
+mod shares;
 mod side;
 mod stored;
 mod text;

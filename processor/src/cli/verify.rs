@@ -39,13 +39,7 @@ impl VerifyFailed {
     /// Whether something has to be asked differently.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::Token { .. }
-                | Self::Verify(
-                    VerifyError::NoInfluxDb | VerifyError::Influx(_) | VerifyError::Unkeyed { .. }
-                )
-        )
+        matches!(self, Self::Token { .. } | Self::Verify(VerifyError::NoInfluxDb | VerifyError::Influx(_)))
     }
 }
 

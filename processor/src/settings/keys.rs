@@ -205,7 +205,8 @@ pub(crate) const KEYS: &[Key] = &[
         default: Some("true"),
         example: "true",
         meaning: "Whether records are keyed by `user_id`, in as many partitions as every other keyed input has. \
-                  `false`: they are re-keyed through `kafka.by_user_topic`.",
+                  `false`: they are re-keyed through `kafka.by_user_topic`; say so of all inputs that have events of the \
+                  same users, or of none.",
     },
     size(
         "inputs[].max_record_bytes",

@@ -55,9 +55,20 @@ pub(super) fn extent(
         let topic = &settings.kafka.partials_topic;
         notes.push(format!("group {group} has not committed every partition of {topic} yet"));
     }
+    // Then what the tasks have read of the by-user topic; all of that is from before their sources' commits.
+    let by_user = ByUser::of(settings, client)?;
+    if let Some(by_user) = &by_user {
+        closed_through = closed_through.zip(by_user.passed).map(|(closed, passed)| closed.min(passed));
+        if by_user.passed.is_none() {
+            let topic = &settings.kafka.by_user_topic;
+            notes.push(format!("group {group} has not committed every partition of {topic} yet"));
+        }
+    }
     let mut spans = Vec::new();
     let mut complete_from: Option<i64> = None;
-    for (input, topic) in (0..).zip(settings.inputs.iter().map(|input| &input.topic)) {
+    for (input, of) in (0..).zip(&settings.inputs) {
+        let topic = &of.topic;
+        let rekeyed = by_user.as_ref().filter(|_| !of.keyed).map(|by_user| by_user.partitions);
         let scan = Scan::new(client, topic)?;
         let partitions = scan.partitions()?;
         let committed = scan::committed(client, group, topic, partitions)?;
@@ -73,6 +84,8 @@ pub(super) fn extent(
             let checkpoint = Checkpoint::parse(committed.offset, &committed.metadata);
             let watermark = (checkpoint.watermark != i64::MIN).then_some(checkpoint.watermark);
             closed_through = match (closed_through, watermark) {
+                // A source may be idle: what the tasks make of it is what counts.
+                (closed, _) if rekeyed.is_some() => closed,
                 (Some(closed), Some(watermark)) => Some(closed.min(watermark)),
                 // Without an event there is no watermark, and nothing to wait for: the merges know better.
                 (closed, None) => closed,
@@ -123,6 +136,7 @@ pub(super) fn extent(
                     input,
                     topic: topic.clone(),
                     partition,
+                    rekeyed,
                     began_below,
                     recorded: Recorded {
                         committed: watermark,
@@ -138,6 +152,35 @@ pub(super) fn extent(
         }
     }
     Ok(Extent { spans, closed_through, complete_from, notes })
+}
+
+/// The by-user topic, where there are inputs to re-key.
+struct ByUser {
+    partitions: u32,
+    /// The least watermark that a task has come to by it; `None` where one has committed nothing.
+    passed: Option<i64>,
+}
+
+impl ByUser {
+    fn of(settings: &Settings, client: &ClientSettings) -> Result<Option<Self>, KafkaError> {
+        if settings.inputs.iter().all(|input| input.keyed) {
+            return Ok(None);
+        }
+        let topic = &settings.kafka.by_user_topic;
+        let partitions = match Admin::new(client)?.partition_count(topic, ANSWER) {
+            Ok(partitions) => partitions,
+            Err(KafkaError::UnknownTopic { .. }) => 1, // nothing was re-keyed yet
+            Err(error) => return Err(error),
+        };
+        let committed = scan::committed(client, &settings.kafka.group_id, topic, partitions)?;
+        let passed = committed.into_iter().map(|committed| {
+            let committed = committed?;
+            Some(Checkpoint::parse(committed.offset, &committed.metadata).watermark)
+        });
+        let passed = passed.collect::<Option<Vec<i64>>>().and_then(|passed| passed.into_iter().min());
+        let passed = passed.filter(|passed| *passed != i64::MIN);
+        Ok(Some(Self { partitions: u32::try_from(partitions).unwrap_or(1).max(1), passed }))
+    }
 }
 
 /// The least watermark that every merge has closed windows by; `None` where one has not committed.

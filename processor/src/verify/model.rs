@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use events::{Decoder, Event, EventType, OptionsError};
+use events::{Decoder, OptionsError};
 
 use super::aside::{self, Aside, Copied, Position, bytes_of};
-use super::facts::{Fact, Facts, Kind as FactKind};
 use super::hour::Hour;
 use super::names::Limit;
 use super::quality::Floating;
 use super::repeats::{Repeats, mark};
 use super::report::{Kind, Report};
-use super::route::{self, OTHER};
+
 use super::rules::{HOUR, Rules};
+use super::shares::{Shares, Task, by_user_partition, ranks};
 use super::watermark::{NOT_BEGUN, Recorded, Watermark};
 
 /// One partition of one input, as it is to be read.
@@ -26,6 +26,8 @@ pub struct LogOptions {
     pub topic: String,
     /// The partition.
     pub partition: i32,
+    /// `None` where it is keyed by user; else between how many partitions of the by-user topic its users are divided.
+    pub rekeyed: Option<u32>,
     /// The greatest watermark there may have been before the first record; `None` where that is the log's very first.
     pub began_below: Option<i64>,
     /// What was committed of its watermark.
@@ -50,23 +52,13 @@ struct Log {
     options: LogOptions,
     decoder: Decoder,
     watermark: Watermark,
-    repeats: Repeats,
-    /// Index of its task.
-    task: usize,
+    /// Its part in clicks and checkouts is sorted in behind those of the inputs before.
+    rank: u16,
+    /// By share of its users, of which a keyed log has one: the numbers of the task and of the ids of before.
+    shares: Vec<(usize, usize)>,
     ended: bool,
     /// Rows of the report for its dead letters and late records.
     rows: [usize; 2],
-}
-
-/// What the inputs of one partition number share.
-#[derive(Debug)]
-struct Task {
-    partition: i32,
-    facts: Facts,
-    urls: Limit,
-    routes: Limit,
-    campaigns: Limit,
-    forgot_at: i64,
 }
 
 /// A series of requests by name, with the first and the last moment it was seen.
@@ -78,6 +70,8 @@ pub struct Model {
     pub(super) rules: Rules,
     logs: Vec<Log>,
     tasks: Vec<Task>,
+    /// The ids counted lately: of a keyed partition, or of an input's users in a partition of the by-user topic.
+    repeats: Vec<Repeats>,
     /// By start: those that may still change, or were not taken yet.
     hours: BTreeMap<i64, Hour>,
     pub(super) series: Series,
@@ -85,6 +79,8 @@ pub struct Model {
     rejected: Aside,
     late: Aside,
     exactly_once: bool,
+    /// How far the clock of an event that counts ran ahead of its record's timestamp, at most so far.
+    lead: i64,
 }
 
 /// The row of a topic in the report.
@@ -104,47 +100,48 @@ impl Model {
         late: Aside,
         exactly_once: bool,
     ) -> Result<Self, OptionsError> {
-        let mut tasks: Vec<Task> = Vec::new();
+        let (ranks, mut shares) = (ranks(&logs), Shares::default());
         let mut made = Vec::with_capacity(logs.len());
         for options in logs {
-            let known = tasks.iter().position(|task| task.partition == options.partition);
-            let task = known.unwrap_or_else(|| {
-                tasks.push(Task::new(options.partition, &rules));
-                tasks.len() - 1
-            });
             let first_row = 3 + 2 * usize::from(options.input);
             made.push(Log {
                 decoder: Decoder::new(&rules.inputs[usize::from(options.input)])?,
-                watermark: Watermark::new(options.began_below.unwrap_or(NOT_BEGUN), options.recorded.clone()),
-                repeats: Repeats::new(rules.dedup),
-                task,
+                watermark: Watermark::new(
+                    options.began_below.unwrap_or(NOT_BEGUN),
+                    options.recorded.clone(),
+                    options.rekeyed.is_some(),
+                ),
+                rank: ranks[&options.input],
+                shares: shares.of(&options, &rules),
                 ended: false,
                 rows: [first_row, first_row + 1],
                 options,
             });
         }
+        let Shares { tasks, repeats, .. } = shares;
         Ok(Self {
             rules,
             logs: made,
             tasks,
+            repeats,
             hours: BTreeMap::new(),
             series: Series::new(),
             floating: Vec::new(),
             rejected,
             late,
             exactly_once,
+            lead: 0,
         })
     }
 
     /// Takes the next record of a log.
     pub fn record(&mut self, log: usize, record: &Record<'_>, report: &mut Report) {
-        let Self { rules, logs, tasks, hours, floating, rejected, late, .. } = self;
+        let Self { rules, logs, tasks, repeats, hours, floating, rejected, late, lead, .. } = self;
         let log = &mut logs[log];
-        let task = &mut tasks[log.task];
         let position: Position = (log.options.input, log.options.partition, record.offset);
         let timestamp = record.timestamp_ms.saturating_mul(1_000);
-        let Log { decoder, watermark, repeats, options, rows, .. } = log;
-        watermark.arrives(record.offset, timestamp, rules);
+        let Log { decoder, watermark, rank, shares, options, rows, .. } = log;
+        watermark.arrives(record.offset, timestamp, *lead, rules);
         report.records.read += 1;
         let copied = |reason: &str| Copied {
             reason: reason.into(),
@@ -168,6 +165,7 @@ impl Model {
             }
         };
         let time = event.time.micros();
+        *lead = (*lead).max(time - timestamp);
         let closes = rules.closes(time);
         let copy = late.has(position).cloned();
         let named = copy.as_ref().and_then(|copy| aside::named_watermark(&copy.detail, time, rules));
@@ -201,7 +199,13 @@ impl Model {
         if copy.is_none() {
             watermark.was_below(closes);
         }
-        if event.event_id.is_some_and(|id| repeats.is_repeat(mark(id), time)) {
+        let share = options.rekeyed.map_or(0, |partitions| by_user_partition(event.user_id, partitions));
+        let (task, ids) = shares[share];
+        let (task, ids) = (&mut tasks[task], &mut repeats[ids]);
+        if event.event_id.is_some_and(|id| ids.is_repeat(mark(id), time)) {
+            if options.rekeyed.is_some() {
+                watermark.counted(time, rules); // which of the two comes first, its relay cannot know
+            }
             report.records.duplicates += 1;
             let window = window(hours, rules, time);
             *window.quality.entry("duplicate").or_default() += 1;
@@ -211,7 +215,8 @@ impl Model {
         report.records.counted += 1;
         task.count(hours, &event, position, watermark.low, rules);
         if time >= watermark.low {
-            task.keep(&event, position, time >= watermark.high, watermark.low, rules);
+            let order = (*rank, position.2);
+            task.keep(&event, order, time >= watermark.high, watermark.low, rules);
         }
         watermark.counted(time, rules);
     }
@@ -237,9 +242,10 @@ impl Model {
     /// Decides what all logs are past, and hands out the hours that no record to come can change, the earliest first.
     pub(super) fn finished_hours(&mut self) -> Vec<(i64, Hour)> {
         let frontier = self.frontier();
-        let Self { rules, logs, tasks, hours, series, .. } = self;
+        let Self { rules, logs, tasks, repeats, hours, series, .. } = self;
         for (at, task) in tasks.iter_mut().enumerate() {
-            let running = logs.iter().filter(|log| log.task == at && !log.ended);
+            let running =
+                logs.iter().filter(|log| !log.ended && log.shares.iter().any(|share| share.0 == at));
             let watermark = running.map(|log| log.watermark.low).min().unwrap_or(i64::MAX);
             if watermark == NOT_BEGUN {
                 continue;
@@ -251,8 +257,12 @@ impl Model {
                 task.facts.forget(watermark, rules);
             }
         }
-        for log in logs.iter_mut().filter(|log| log.watermark.low != NOT_BEGUN) {
-            log.repeats.forget_before(log.watermark.low - rules.lateness - rules.window);
+        for (at, ids) in repeats.iter_mut().enumerate() {
+            let asking = logs.iter().filter(|log| !log.ended && log.shares.iter().any(|share| share.1 == at));
+            match asking.map(|log| log.watermark.low).min() {
+                None | Some(NOT_BEGUN) => {}
+                Some(watermark) => ids.forget_before(watermark - rules.lateness - rules.window),
+            }
         }
         let mut finished = Vec::new();
         while let Some(hour) = hours.first_entry() {
@@ -300,89 +310,6 @@ impl Model {
                 ));
             }
         }
-    }
-}
-
-impl Task {
-    fn new(partition: i32, rules: &Rules) -> Self {
-        Self {
-            partition,
-            facts: Facts::new(rules),
-            urls: Limit::new(rules.urls_max),
-            routes: Limit::new(rules.routes_max),
-            campaigns: Limit::new(rules.campaigns_max),
-            forgot_at: NOT_BEGUN,
-        }
-    }
-
-    fn count(
-        &mut self,
-        hours: &mut BTreeMap<i64, Hour>,
-        event: &Event<'_>,
-        position: Position,
-        watermark: i64,
-        rules: &Rules,
-    ) {
-        let time = event.time.micros();
-        let hour = hours.entry(time.div_euclid(HOUR) * HOUR).or_default();
-        let user = hour.users.number(event.user_id);
-        let request = event.http_status.map(|_| {
-            let horizon = watermark.saturating_sub(rules.name_life());
-            let path = route::path(event.url.unwrap_or_default());
-            let known = self.urls.take(&path, time, horizon);
-            let (is_other, url) = (**known == *OTHER, hour.urls.number(known));
-            let routes = &mut self.routes;
-            let mut find = || {
-                let route = route::route(&path, rules.template_routes);
-                Arc::clone(routes.take(&route, time, horizon))
-            };
-            // A URL that found no room still has a route of its own.
-            let route = if is_other {
-                let route = find();
-                hour.route_of(url, || OTHER.into());
-                hour.routes.number(&route)
-            } else {
-                hour.route_of(url, find)
-            };
-            (url, route)
-        });
-        let counts = hour.windows.entry(rules.window_of(time)).or_default();
-        counts.event(self.partition as u32, event, user, request);
-        counts.saw(position.0, position.1, position.2);
-    }
-
-    /// Keeps what first click is decided by.
-    fn keep(&mut self, event: &Event<'_>, position: Position, sure: bool, watermark: i64, rules: &Rules) {
-        let time = event.time.micros();
-        let mut sure = sure;
-        let kind = match event.kind {
-            EventType::ProductClick => {
-                let horizon = watermark.saturating_sub(rules.name_life());
-                let campaigns = &mut self.campaigns;
-                let campaign = event.campaign_id.map(|id| Arc::clone(campaigns.take(id, time, horizon)));
-                FactKind::Click { campaign }
-            }
-            EventType::Checkout => {
-                if let Some(id) = event.checkout_id {
-                    match self.facts.first_of_its_id(mark(id), time, sure) {
-                        Some(is_sure) => sure = is_sure,
-                        None => return,
-                    }
-                }
-                FactKind::Checkout { cents: event.amount_cents.unwrap_or(0) }
-            }
-            _ => return,
-        };
-        let Some(product) = event.product_id else { return };
-        self.facts.push(Fact {
-            time,
-            input: position.0,
-            offset: position.2,
-            user: mark(event.user_id),
-            product: mark(product),
-            kind,
-            sure,
-        });
     }
 }
 

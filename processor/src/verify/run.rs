@@ -53,15 +53,6 @@ pub enum VerifyError {
     /// There is nothing to compare with.
     #[error("influxdb is missing: verify compares the topics with InfluxDB; add an [influxdb] section")]
     NoInfluxDb,
-    /// An input's events are not in the partition of their user.
-    #[error(
-        "inputs: topic `{topic}` has keyed = false, and verify works through partitions by user: it cannot follow \
-         re-keyed inputs yet"
-    )]
-    Unkeyed {
-        /// The input's topic.
-        topic: String,
-    },
     /// InfluxDB's settings.
     #[error("influxdb settings")]
     Influx(#[from] ConfigError),
@@ -101,9 +92,6 @@ const END_OF_TIME: i64 = 7_258_118_400 * 1_000_000;
 pub fn verify(settings: &Settings, options: &VerifyOptions) -> Result<Verified, VerifyError> {
     let started = Instant::now();
     let rules = Rules::of(settings);
-    if let Some(input) = settings.inputs.iter().find(|input| !input.keyed) {
-        return Err(VerifyError::Unkeyed { topic: input.topic.clone() });
-    }
     let mut influx = InfluxConfig::from(settings.influxdb.as_ref().ok_or(VerifyError::NoInfluxDb)?);
     if let Some(token) = &options.token {
         influx.token.clone_from(token);

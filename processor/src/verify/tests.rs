@@ -35,6 +35,7 @@ fn report() -> Report {
 
 fn model(rules: &Rules, rejected: Aside, late: Aside) -> Model {
     let log = LogOptions {
+        rekeyed: None,
         input: 0,
         topic: "clicks".to_owned(),
         partition: 0,

@@ -12,6 +12,9 @@ pub(super) const NOT_BEGUN: i64 = i64::MIN;
 /// Kafka timestamps are whole milliseconds and clocks differ a little, so a pause may look this much shorter.
 const PAUSE_SLACK: i64 = SECOND;
 
+/// Within this time the others have heard that a re-keyed source is not idle any more.
+const TOLD_WITHIN: i64 = 30 * SECOND;
+
 /// A record that is read longer after its timestamp than this comes from a backlog, not from a partition that was read
 /// to its end.
 const DELAY_MAX: i64 = HOUR;
@@ -37,6 +40,10 @@ pub(super) struct Watermark {
     /// Greatest timestamp of a record so far.
     arrived: i64,
     recorded: Recorded,
+    /// Of a source that is re-keyed, which is also judged by where the others are while they take it for idle.
+    rekeyed: bool,
+    /// Timestamp of the record that ended the last pause.
+    woke: i64,
     /// Whether `recorded.at` was passed, and how many of its jumps.
     pinned: bool,
     jumped: usize,
@@ -44,7 +51,10 @@ pub(super) struct Watermark {
 
 impl Watermark {
     /// `high`: what the watermark may be before the first record; [`NOT_BEGUN`] where that is the log's first.
-    pub(super) fn new(high: i64, recorded: Recorded) -> Self {
+    pub(super) fn new(high: i64, mut recorded: Recorded, rekeyed: bool) -> Self {
+        if rekeyed {
+            recorded.committed = None; // what the others had come to may be further
+        }
         let high = high.min(recorded.committed.unwrap_or(i64::MAX));
         Self {
             low: NOT_BEGUN,
@@ -52,25 +62,32 @@ impl Watermark {
             greatest: NOT_BEGUN,
             arrived: NOT_BEGUN,
             recorded,
+            rekeyed,
+            woke: NOT_BEGUN,
             pinned: false,
             jumped: 0,
         }
     }
 
-    /// A record is read next.
-    pub(super) fn arrives(&mut self, offset: i64, timestamp: i64, rules: &Rules) {
+    /// A record is read next. `lead`: how far a clock was seen to run ahead, which the others may be by.
+    pub(super) fn arrives(&mut self, offset: i64, timestamp: i64, lead: i64, rules: &Rules) {
+        let others = timestamp + lead - rules.out_of_orderness;
         let known = self.recorded.complete && self.recorded.at.is_some_and(|(at, _)| offset >= at);
         if known {
             self.exactly(offset);
         } else if self.arrived == NOT_BEGUN {
             // How long the partition was empty before, nobody knows.
-            self.may_be(timestamp - rules.out_of_orderness);
+            self.woke = timestamp;
+            self.may_be(others);
         } else if timestamp - self.arrived + PAUSE_SLACK >= rules.idle_after {
             let by_pace = match self.high {
                 NOT_BEGUN => NOT_BEGUN,
                 high => high + timestamp - self.arrived - rules.idle_after,
             };
-            self.may_be(by_pace.max(timestamp - rules.out_of_orderness));
+            self.woke = timestamp;
+            self.may_be(by_pace.max(others));
+        } else if self.rekeyed && timestamp.saturating_sub(self.woke) <= TOLD_WITHIN {
+            self.may_be(others);
         }
         self.arrived = self.arrived.max(timestamp);
     }
@@ -141,8 +158,8 @@ mod tests {
     use super::*;
 
     fn begun(recorded: Recorded) -> Watermark {
-        let mut watermark = Watermark::new(NOT_BEGUN, recorded);
-        watermark.arrives(0, 1_000 * SECOND, &rules());
+        let mut watermark = Watermark::new(NOT_BEGUN, recorded, false);
+        watermark.arrives(0, 1_000 * SECOND, 0, &rules());
         watermark.counted(1_000 * SECOND, &rules());
         watermark
     }
@@ -150,7 +167,7 @@ mod tests {
     #[test]
     fn without_a_pause_the_log_decides_alone() {
         let mut watermark = begun(Recorded::default());
-        watermark.arrives(1, 1_008 * SECOND, &rules());
+        watermark.arrives(1, 1_008 * SECOND, 0, &rules());
         watermark.counted(990 * SECOND, &rules());
         assert_eq!((watermark.low, watermark.high), (995 * SECOND, 995 * SECOND));
         assert_eq!(watermark.present(0), (1_000 * SECOND, 1_000 * SECOND));
@@ -159,10 +176,10 @@ mod tests {
     #[test]
     fn after_a_pause_it_may_have_moved_as_far_as_the_clock_and_the_commit_allow() {
         let mut watermark = begun(Recorded::default());
-        watermark.arrives(1, 1_100 * SECOND, &rules());
+        watermark.arrives(1, 1_100 * SECOND, 0, &rules());
         assert_eq!((watermark.low, watermark.high), (995 * SECOND, 1_095 * SECOND));
         let mut watermark = begun(Recorded { committed: Some(1_050 * SECOND), ..Recorded::default() });
-        watermark.arrives(1, 1_100 * SECOND, &rules());
+        watermark.arrives(1, 1_100 * SECOND, 0, &rules());
         assert_eq!(watermark.high, 1_050 * SECOND);
         watermark.was_below(1_020 * SECOND);
         assert_eq!(watermark.high, 1_020 * SECOND - 1);
@@ -179,9 +196,9 @@ mod tests {
             complete: true,
         };
         let mut watermark = begun(recorded);
-        watermark.arrives(1, 1_100 * SECOND, &rules());
+        watermark.arrives(1, 1_100 * SECOND, 0, &rules());
         assert_eq!((watermark.low, watermark.high), (1_042 * SECOND, 1_042 * SECOND));
-        watermark.arrives(2, 1_200 * SECOND, &rules());
+        watermark.arrives(2, 1_200 * SECOND, 0, &rules());
         assert_eq!((watermark.low, watermark.high), (1_042 * SECOND, 1_042 * SECOND));
     }
 }

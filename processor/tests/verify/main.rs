@@ -162,6 +162,7 @@ fn verified(logs: &[Log], pipeline: &Pipeline, points: &Points, closed: i64) -> 
         input: log.input,
         topic: random::topic(log.input),
         partition: log.partition,
+        rekeyed: log.rekeyed.then_some(pipeline.tasks()),
         began_below: None,
         recorded: committed.clone(),
     });
@@ -201,7 +202,7 @@ fn verified(logs: &[Log], pipeline: &Pipeline, points: &Points, closed: i64) -> 
     report
 }
 
-/// One input or two.
+/// One input or two, each keyed or not.
 fn settings(logs: &[Log]) -> Settings {
     let mut settings = Settings::default();
     for input in 1..=logs.iter().map(|log| log.input).max().unwrap_or(0) {
@@ -210,6 +211,9 @@ fn settings(logs: &[Log]) -> Settings {
         settings.inputs.push(more);
     }
     settings.inputs[0].topic = random::topic(0);
+    for log in logs.iter().filter(|log| log.rekeyed) {
+        settings.inputs[usize::from(log.input)].keyed = false;
+    }
     settings
 }
 

@@ -1,12 +1,15 @@
 //! Tasks and merges as the shell drives them, with what they leave behind.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use events::Timestamp;
 use processor::verify::{Field, Position, Recorded, Stored};
-use processor_core::{Checkpoint, FieldValue, Merge, MergeCheckpoint, MergeOutputs, Options, Record, Task};
-use processor_core::{TaskIdentity, TaskOutputs};
+use processor_core::{
+    Checkpoint, FieldValue, Merge, MergeCheckpoint, MergeOutputs, Options, Record, Relay, RelayOutputs, Task,
+    TaskIdentity, TaskOutputs,
+};
 
 use super::random::{Log, Random};
 use super::settings;
@@ -30,7 +33,14 @@ pub(crate) struct Pipeline {
     pub(crate) late: Vec<Copy>,
     /// By log: what was committed of its watermark.
     pub(crate) committed: Vec<Recorded>,
+    options: Arc<Options>,
     tasks: Vec<Task>,
+    /// By log; none where it is keyed.
+    relays: Vec<Option<Relay>>,
+    /// Records so far, by partition of the by-user topic.
+    by_user: Vec<i64>,
+    /// The number in the settings, by the core's: keyed inputs come first.
+    inputs: Vec<u16>,
     merges: Vec<Merge>,
     messages: i64,
     now_ms: i64,
@@ -45,8 +55,17 @@ const SLOW_TICK_MS: i64 = 120_000;
 
 impl Pipeline {
     fn new(logs: &[Log]) -> Self {
-        let options: Arc<Options> = Arc::new(settings(logs).options());
-        let tasks = logs.iter().map(|log| log.partition + 1).max().unwrap_or(0);
+        let settings = settings(logs);
+        let mut options = settings.options();
+        let (keyed, unkeyed): (Vec<u16>, Vec<u16>) =
+            (0..settings.inputs.len() as u16).partition(|at| settings.inputs[usize::from(*at)].keyed);
+        if let Some(rekeyed) = &mut options.rekeyed {
+            let partitions = |input: &u16| logs.iter().filter(|log| log.input == *input).count() as u32;
+            rekeyed.partitions = unkeyed.iter().map(partitions).collect();
+        }
+        let options = Arc::new(options);
+        let of_keyed = logs.iter().filter(|log| !log.rekeyed).map(|log| log.partition + 1).max();
+        let tasks = of_keyed.unwrap_or_else(|| logs.iter().map(|log| log.partition + 1).max().unwrap_or(0));
         let start = |task: i32| {
             let identity = TaskIdentity {
                 partition: task as u32,
@@ -54,18 +73,29 @@ impl Pipeline {
                 merge_partitions: MERGES as u32,
                 origin: 7,
             };
-            let starts: Vec<Checkpoint> = options.inputs.iter().map(|_| Checkpoint::parse(0, "")).collect();
+            let inputs = options.inputs.iter().map(drop).chain(options.rekeyed.iter().map(drop));
+            let starts: Vec<Checkpoint> = inputs.map(|()| Checkpoint::parse(0, "")).collect();
             Task::new(Arc::clone(&options), identity, &starts, Timestamp::from_millis(0)).unwrap()
+        };
+        let relay = |log: &Log| {
+            let at = unkeyed.iter().position(|input| *input == log.input)?;
+            let (start, now) = (Checkpoint::parse(0, ""), Timestamp::from_millis(0));
+            let (partition, tasks) = (log.partition as u32, tasks as u32);
+            Some(Relay::new(Arc::clone(&options), at, partition, tasks, &start, now).unwrap())
         };
         Self {
             points: Points::new(),
             rejected: Vec::new(),
             late: Vec::new(),
             committed: Vec::new(),
+            relays: logs.iter().map(relay).collect(),
+            by_user: vec![0; tasks as usize],
+            inputs: keyed.into_iter().chain(unkeyed.iter().copied()).collect(),
             tasks: (0..tasks).map(start).collect(),
             merges: (0..MERGES)
                 .map(|_| Merge::new(Arc::clone(&options), 7, &MergeCheckpoint::parse(0, "")))
                 .collect(),
+            options: Arc::clone(&options),
             messages: 0,
             now_ms: 0,
             knows_jumps: true,
@@ -80,7 +110,7 @@ impl Pipeline {
         while (0..logs.len()).any(|log| next[log] < logs[log].records.len()) {
             let log = random.below(logs.len() as u64) as usize;
             let until = (next[log] + 1 + random.below(60) as usize).min(logs[log].records.len());
-            pipeline.read(&logs[log], next[log], until);
+            pipeline.read(&logs[log], log, next[log]..until);
             next[log] = until;
             if random.chance(10) {
                 pipeline.now_ms += 1_100;
@@ -90,7 +120,7 @@ impl Pipeline {
         for task in 0..pipeline.tasks.len() {
             let mut out = TaskOutputs::default();
             pipeline.tasks[task].drain(&mut out);
-            pipeline.deliver(task, out);
+            pipeline.deliver(out);
         }
         pipeline.merge();
         pipeline.commit(logs);
@@ -110,13 +140,13 @@ impl Pipeline {
             while pipeline.now_ms + TICK_MS <= arrives {
                 let left = arrives - pipeline.now_ms;
                 pipeline.now_ms += if left > 3 * SLOW_TICK_MS { SLOW_TICK_MS } else { TICK_MS };
-                pipeline.tick(logs);
+                pipeline.tick();
             }
-            pipeline.read(&logs[log], at, at + 1);
+            pipeline.read(&logs[log], log, at..at + 1);
         }
         for _ in 0..20 {
             pipeline.now_ms += TICK_MS;
-            pipeline.tick(logs);
+            pipeline.tick();
         }
         pipeline.commit(logs);
         pipeline
@@ -125,30 +155,70 @@ impl Pipeline {
     /// What every task and merge is past.
     pub(crate) fn closed_through(&self) -> i64 {
         let merged = self.merges.iter().map(|merge| merge.checkpoint().closed_through).min().unwrap();
-        self.committed.iter().filter_map(|of| of.committed).fold(merged, i64::min)
+        let tasks = self.tasks.iter().filter_map(|task| task.report().watermark);
+        tasks.fold(merged, |closed, watermark| closed.min(watermark.micros()))
     }
 
-    fn read(&mut self, log: &Log, from: usize, until: usize) {
-        let records = log.records[from..until].iter().zip(from..).map(|(record, offset)| Record {
+    /// How many there are.
+    pub(crate) fn tasks(&self) -> u32 {
+        self.tasks.len() as u32
+    }
+
+    fn read(&mut self, log: &Log, at: usize, offsets: Range<usize>) {
+        let records = log.records[offsets.clone()].iter().zip(offsets).map(|(record, offset)| Record {
             offset: offset as i64,
             timestamp_ms: record.timestamp_ms,
             key: None,
             value: Some(&record.value),
         });
+        let now = Timestamp::from_millis(self.now_ms);
+        if let Some(relay) = &mut self.relays[at] {
+            let mut sent = RelayOutputs::default();
+            relay.records(now, records, &mut sent);
+            return self.send(sent);
+        }
         let mut out = TaskOutputs::default();
-        let (task, now) = (log.partition as usize, Timestamp::from_millis(self.now_ms));
-        self.tasks[task].records(usize::from(log.input), now, records, &mut out);
-        self.deliver(task, out);
+        let (task, input) = (log.partition as usize, self.input(log));
+        self.tasks[task].records(input, now, records, &mut out);
+        self.deliver(out);
     }
 
-    fn tick(&mut self, logs: &[Log]) {
-        let inputs = settings(logs).inputs.len();
+    /// The core's number of a log's input.
+    fn input(&self, log: &Log) -> usize {
+        self.inputs.iter().position(|input| *input == log.input).unwrap()
+    }
+
+    /// To the by-user topic, whose tasks read it at once, with how far all relays are.
+    fn send(&mut self, mut sent: RelayOutputs) {
+        let Some(rekeyed) = &self.options.rekeyed else { return };
+        let progress: Vec<_> = self.relays.iter().flatten().map(Relay::progress).collect();
+        sent.tell(rekeyed, self.tasks.len() as u32, &progress);
+        let now = Timestamp::from_millis(self.now_ms);
+        for record in sent.iter() {
+            let task = record.partition as usize;
+            let of = Record {
+                offset: self.by_user[task],
+                timestamp_ms: self.now_ms,
+                key: None,
+                value: Some(record.value),
+            };
+            self.by_user[task] += 1;
+            let mut out = TaskOutputs::default();
+            self.tasks[task].relayed(now, [of], &mut out).unwrap();
+            self.deliver(out);
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = Timestamp::from_millis(self.now_ms);
+        self.relays.iter_mut().flatten().for_each(|relay| relay.tick(now, true));
+        self.send(RelayOutputs::default());
+        let inputs = self.options.inputs.len() + usize::from(self.options.rekeyed.is_some());
         let frontier = self.merges.iter().filter_map(Merge::frontier).max();
         for task in 0..self.tasks.len() {
             let mut out = TaskOutputs::default();
-            let now = Timestamp::from_millis(self.now_ms);
             self.tasks[task].tick(now, &vec![true; inputs], frontier, &mut out);
-            self.deliver(task, out);
+            self.deliver(out);
         }
         self.emit();
     }
@@ -157,28 +227,31 @@ impl Pipeline {
         for task in 0..self.tasks.len() {
             let mut out = TaskOutputs::default();
             self.tasks[task].emit(Timestamp::from_millis(self.now_ms), &mut out);
-            self.deliver(task, out);
+            self.deliver(out);
         }
         self.merge();
     }
 
-    fn deliver(&mut self, task: usize, out: TaskOutputs) {
+    fn deliver(&mut self, out: TaskOutputs) {
         for partial in out.partials {
             self.messages += 1;
             self.merges[partial.partition as usize].message(self.messages, &partial.value).unwrap();
         }
-        let copy = |input: usize, offset: i64, reason: &str, detail: String, value: Option<Vec<u8>>| Copy {
-            position: (input as u16, task as i32, offset),
+        let copy = |(input, partition, offset): (usize, u32, i64), reason: &str, detail, value| Copy {
+            position: (self.inputs[input], partition as i32, offset),
             reason: reason.to_owned(),
             detail,
             value,
             written_ms: self.now_ms,
         };
-        let rejected = out.dead_letters.into_iter();
-        self.rejected
-            .extend(rejected.map(|of| copy(of.input, of.offset, of.reason.name(), of.detail, of.value)));
+        self.rejected.extend(
+            out.dead_letters
+                .into_iter()
+                .map(|of| copy((of.input, of.partition, of.offset), of.reason.name(), of.detail, of.value)),
+        );
+        let late = out.late.into_iter();
         self.late
-            .extend(out.late.into_iter().map(|of| copy(of.input, of.offset, "late", of.detail, of.value)));
+            .extend(late.map(|of| copy((of.input, of.partition, of.offset), "late", of.detail, of.value)));
     }
 
     fn merge(&mut self) {
@@ -199,8 +272,12 @@ impl Pipeline {
     }
 
     fn commit(&mut self, logs: &[Log]) {
-        for log in logs {
-            let checkpoint = &self.tasks[log.partition as usize].checkpoints()[usize::from(log.input)];
+        for (at, log) in logs.iter().enumerate() {
+            let input = self.input(log);
+            let checkpoint = match &self.relays[at] {
+                Some(relay) => relay.checkpoint(),
+                None => self.tasks[log.partition as usize].checkpoints().swap_remove(input),
+            };
             let checkpoint = Checkpoint::parse(checkpoint.next_offset, &checkpoint.metadata());
             // What an older version wrote says less.
             let complete = self.knows_jumps;

@@ -40,6 +40,8 @@ pub(crate) struct Logged {
 pub(crate) struct Log {
     pub(crate) input: u16,
     pub(crate) partition: i32,
+    /// Its input is not keyed by user.
+    pub(crate) rekeyed: bool,
     pub(crate) records: Vec<Logged>,
 }
 
@@ -48,14 +50,37 @@ pub(crate) fn topic(input: u16) -> String {
     format!("clicks-{input}")
 }
 
-/// One to three partitions of one input, or of two.
+/// One to three partitions of one input, or of two; inputs may not be keyed by user.
 pub(crate) fn logs(random: &mut Random) -> Vec<Log> {
     let (inputs, partitions) = (1 + u16::from(random.chance(30)), 1 + random.below(3) as i32);
     let mut logs = Vec::new();
     for input in 0..inputs {
-        for partition in 0..partitions {
-            logs.push(Log { input, partition, records: records(random, input, partition) });
+        if random.chance(40) {
+            logs.extend(dealt(random, input));
+            continue;
         }
+        for partition in 0..partitions {
+            let records = records(random, input, partition);
+            logs.push(Log { input, partition, rekeyed: false, records });
+        }
+    }
+    logs
+}
+
+/// The records of an input in partitions that have nothing to do with their users.
+fn dealt(random: &mut Random, input: u16) -> Vec<Log> {
+    let partitions = 1 + random.below(4);
+    let log = |partition| Log { input, partition: partition as i32, rekeyed: true, records: Vec::new() };
+    let mut logs: Vec<Log> = (0..partitions).map(log).collect();
+    // Its users are others than those of keyed inputs, whose partitions they need not be in.
+    for record in records(random, input, 10 + i32::from(input)) {
+        // Which of two clicks, or of two checkouts, of one id counts is a matter of their partitions: those stay together.
+        let text = String::from_utf8_lossy(&record.value);
+        let id = text.split_once("\"checkout_id\"").and_then(|(_, rest)| rest.split(',').next());
+        let together: u64 = id.unwrap_or(&text).bytes().map(u64::from).sum();
+        let is_request = text.contains("http_status");
+        let partition = if is_request { random.below(partitions) } else { together % partitions };
+        logs[partition as usize].records.push(record);
     }
     logs
 }
