@@ -17,7 +17,9 @@ cd "$(dirname "$0")/.."
 # Jobs get process groups of their own, so that nothing a test started can outlive this script.
 set -m
 jobs_started=()
+beside=
 finish() {
+    [ -z "$beside" ] || rm -f "$beside"
     for pid in "${jobs_started[@]}"; do
         kill -KILL -- "-$pid" 2>/dev/null || true
     done
@@ -56,8 +58,34 @@ if [ $# -eq 0 ]; then
         cargo test -p processor --no-fail-fast --test kafka --test influx_real -- --ignored --test-threads=1 || code=$?
 fi
 
-# One test at a time: each has its own servers, and the machine may have two cores.
-arguments=("$@")
-case " $* " in *" -- "*) ;; *) arguments+=(--) ;; esac
-await cargo test -p integration-tests --no-fail-fast "${arguments[@]}" --test-threads=1 || code=$?
+# Files whose tests wait most of their time: for a group to forget a member, for a server that is away.
+waiting=(compose crash harness lifecycle outage shutdown snapshots startup static_member)
+
+# lane FILE…: the tests of these files, one at a time, as each has its own servers.
+lane() {
+    local files=()
+    for file in "$@"; do files+=(--test "$file"); done
+    cargo test -p integration-tests --no-fail-fast "${files[@]}" -- --test-threads=1
+}
+
+if [ $# -eq 0 ]; then
+    working=()
+    for path in integration-tests/tests/*.rs; do
+        file=$(basename "$path" .rs)
+        case " ${waiting[*]} " in *" $file "*) ;; *) working+=("$file") ;; esac
+    done
+    # Side by side, as two cores have room for it; what the second says is shown when both are done.
+    beside=$(mktemp)
+    lane "${waiting[@]}" </dev/null >"$beside" 2>&1 &
+    waits=$!
+    jobs_started+=("$waits")
+    await cargo test -p integration-tests --lib --bins || code=$?
+    await lane "${working[@]}" || code=$?
+    wait "$waits" || code=$?
+    cat "$beside"
+else
+    arguments=("$@")
+    case " $* " in *" -- "*) ;; *) arguments+=(--) ;; esac
+    await cargo test -p integration-tests --no-fail-fast "${arguments[@]}" --test-threads=1 || code=$?
+fi
 exit "$code"

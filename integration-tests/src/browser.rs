@@ -23,13 +23,14 @@ impl Browser {
         Self { program }
     }
 
-    /// The page's elements after its scripts have run for so long.
+    /// The page's elements after its scripts have run for so long, by a clock that stands while an answer is awaited:
+    /// a busy machine sees as much as an idle one.
     ///
     /// # Panics
     /// If the browser fails.
     #[must_use]
     pub fn dom(&self, url: &str, after: Duration) -> String {
-        let output = self.run(&["--dump-dom", &format!("--timeout={}", after.as_millis()), url]);
+        let output = self.run(&["--dump-dom", &format!("--virtual-time-budget={}", after.as_millis()), url]);
         String::from_utf8_lossy(&output).into_owned()
     }
 
