@@ -150,7 +150,7 @@ impl Window {
         });
         let mut campaigns = named.collect();
         sum_by_name(&mut campaigns, |sum, credit| sum.fold(*credit));
-        let active = self.sums.checkouts > 0 || tables.series.any_alive(span.start);
+        let active = self.sums.checkouts > 0 || tables.series.alive(span.start, span.end).next().is_some();
         Partial { active, sums: self.sums.clone(), campaigns }
     }
 
