@@ -1,9 +1,11 @@
 //! Stage 1: one task per partition number of the inputs.
 
 mod by_user;
+mod extent;
 mod input;
 mod interface;
 mod output;
+mod report;
 mod snapshot;
 mod state;
 
@@ -16,12 +18,12 @@ use crate::analytics::quality::Uncounted;
 use crate::checkpoint::Checkpoint;
 use crate::clock::NOT_BEGUN;
 use crate::dedup::Dedup;
-use crate::options::{HOUR, Options, OptionsError, SECOND};
+use crate::options::{Options, OptionsError, SECOND};
 use crate::planted::{PlantedBug, is_planted};
 use crate::point::Resolution;
-use crate::reorder::KeyedEvent;
 use crate::wire::{Freshness, Position, encode_partial};
 
+use extent::{complete_from, needed_from, settled};
 use input::Input;
 pub use interface::{
     Beyond, DeadLetter, InputReport, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs,
@@ -342,62 +344,6 @@ impl Task {
         self.inputs.iter_mut().map(of).collect()
     }
 
-    /// Totals since the start.
-    #[must_use]
-    pub fn totals(&self) -> TaskTotals {
-        let State { tables, checkouts, .. } = &self.state;
-        let event_ids = self.inputs.iter().map(Input::ids_forgotten).sum();
-        let (checkout_ids, clicks) = (checkouts.forgotten(), tables.clicks.dropped());
-        // What is decided beside the tables is counted in the totals already.
-        let Beyond { products, early_facts, .. } = self.totals.beyond;
-        let beyond = Beyond { event_ids, checkout_ids, clicks, products, early_facts, ..tables.beyond };
-        TaskTotals { beyond, ..self.totals }
-    }
-
-    /// The next offset of an input.
-    #[must_use]
-    pub fn next_offset(&self, input: usize) -> i64 {
-        self.inputs[input].next_offset
-    }
-
-    /// Size and position.
-    #[must_use]
-    pub fn report(&self) -> TaskReport {
-        let State { watermark, windows, reorder, checkouts, tables } = &self.state;
-        let left = |input: &Input| (input.replay_until.saturating_sub(input.next_offset)).max(0);
-        TaskReport {
-            watermark: (*watermark != NOT_BEGUN).then(|| Timestamp::from_micros(*watermark)),
-            idle: self.inputs.iter().all(Input::is_idle),
-            replay_left: self.inputs.iter().map(left).sum(),
-            open_windows: windows.len(),
-            users: tables.users.len(),
-            routes: tables.routes.len(),
-            clicks: tables.clicks.len(),
-            dedup_ids: self.inputs.iter().map(|input| input.dedup_size().0).sum(),
-            reordering: reorder.len(),
-            jumps: self.inputs.iter().map(|input| input.clock.jumps.len()).sum(),
-            jumps_forgotten: self.inputs.iter().map(|input| input.clock.jumps.forgotten()).sum(),
-            withheld: self.withheld,
-            state_bytes: windows.bytes()
-                + tables.bytes()
-                + self.inputs.iter().map(|input| input.dedup_size().1).sum::<usize>()
-                + checkouts.bytes()
-                + reorder.len() * size_of::<KeyedEvent>(),
-        }
-    }
-
-    /// Each input's part in it, in the order of `options.inputs`.
-    pub fn inputs(&self) -> impl Iterator<Item = InputReport> {
-        self.inputs.iter().map(|input| InputReport {
-            watermark: (input.clock.watermark != NOT_BEGUN)
-                .then(|| Timestamp::from_micros(input.clock.watermark)),
-            active_at: Timestamp::from_micros(input.clock.last_activity()),
-            idle_since: input.clock.idle_since().map(Timestamp::from_micros),
-            next_offset: input.next_offset,
-            replay_until: (input.replay_until != i64::MIN).then_some(input.replay_until),
-        })
-    }
-
     fn position(&self) -> Position {
         let offsets = self.inputs.iter().map(|input| input.next_offset).sum();
         Position { offsets, watermark: self.state.watermark }
@@ -479,35 +425,4 @@ fn future(time: i64, timestamp_ms: i64) -> Rejection {
 /// How late an event is, for people.
 fn late_by(micros: i64) -> String {
     format!("{}.{:03} s after its window closed", micros / 1_000_000, micros / 1_000 % 1_000)
-}
-
-/// The task's watermark as committed: every commit says at least that, and the one of the input which held it back says
-/// no more.
-fn settled(starts: &[Checkpoint]) -> i64 {
-    let committed = starts.iter().filter(|start| start.next_offset > 0);
-    committed.map(|start| start.watermark).min().unwrap_or(NOT_BEGUN)
-}
-
-/// What starts earlier is incomplete once the replay is over: its beginning was not seen, or was never to be had.
-fn complete_from(options: &Options, starts: &[Checkpoint]) -> i64 {
-    let undecided = |start: &&Checkpoint| start.whole_from == i64::MAX;
-    let rebuilt: Vec<Checkpoint> = starts.iter().filter(|start| !undecided(start)).cloned().collect();
-    let decided = rebuilt.iter().map(|start| start.whole_from);
-    let least = decided.fold(needed_from(options, settled(&rebuilt)), i64::max);
-    if rebuilt.len() == starts.len() {
-        return least;
-    }
-    // Until the first event of such an input decides it, the other inputs say how far this one may have been.
-    let others = rebuilt.iter().map(|start| start.watermark).max().unwrap_or(NOT_BEGUN);
-    if others == NOT_BEGUN { least } else { least.max(others.saturating_add(options.out_of_orderness)) }
-}
-
-/// No open state depends on an event earlier than this, with the task's watermark there.
-fn needed_from(options: &Options, watermark: i64) -> i64 {
-    if watermark == NOT_BEGUN {
-        return NOT_BEGUN;
-    }
-    let oldest_open = watermark - options.allowed_lateness - HOUR;
-    let hour_start = oldest_open.div_euclid(HOUR) * HOUR;
-    hour_start.min(watermark - options.lookback())
 }

@@ -16,6 +16,7 @@ mod snapshots;
 mod stage1;
 mod stage2;
 mod store;
+mod task_slot;
 mod two_inputs;
 mod world;
 

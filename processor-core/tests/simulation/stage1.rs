@@ -1,37 +1,21 @@
 //! A worker's tasks, their epochs, and the transaction they are published in, one call at a time.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use events::Timestamp;
 use processor_core::{
-    Checkpoint, EpochId, EpochPayload, Record, Task, TaskEpochs, TaskIdentity, TaskOutputs, TaskStep,
+    Checkpoint, Delivery, EpochId, EpochPayload, Record, TaskEpochs, TaskIdentity, TaskOutputs, TaskStep,
 };
 
 use super::bugs::Bug;
 use super::group::Membership;
 use super::kafka::{Committed, KafkaError, Offsets, Origin, Output, Topic};
 use super::oracle::Rule;
+use super::task_slot::{TaskSlot, make};
 use super::world::{ORIGIN, World};
-use processor_core::Delivery;
 
 /// Epochs in flight; beyond it nothing is read. Far fewer than the processor's, so that runs get there.
 const EPOCHS_IN_FLIGHT_MAX: usize = 6;
-
-struct TaskSlot {
-    task: Task,
-    /// Names this run of the task: assigned until lost.
-    run: u64,
-    handed_out: u64,
-    outputs: Vec<Output>,
-    /// The next record to read, as an index of the log.
-    at: usize,
-    /// The first offset that was not committed before.
-    live_from: i64,
-    sealed: Option<Committed>,
-    watermark: i64,
-    ended: bool,
-}
 
 /// A sealed epoch: outputs and offsets by task.
 #[derive(Debug, Clone, Default)]
@@ -154,17 +138,7 @@ impl Stage1 {
         let at = log.partition_point(|record| record.offset < task.read_from(0));
         let run = world.new_run();
         world.note(|| format!("run {run}: task {partition} from {start:?}"));
-        let slot = TaskSlot {
-            task,
-            run,
-            handed_out: 0,
-            outputs: Vec::new(),
-            at,
-            live_from: start.next_offset,
-            sealed: None,
-            watermark: start.watermark,
-            ended: false,
-        };
+        let slot = TaskSlot::new(task, run, at, &start);
         self.tasks.insert(partition, slot);
     }
 
@@ -470,31 +444,6 @@ impl Stage1 {
     }
 }
 
-/// Makes a task from the newest snapshot that fits, or else from its commit alone.
-fn make(world: &mut World<'_>, identity: TaskIdentity, start: &mut Checkpoint, now: Timestamp) -> Task {
-    let ahead = world.bug == Some(Bug::SnapshotAhead);
-    let newest = if ahead { i64::MAX } else { start.next_offset };
-    let options = || Arc::clone(&world.options);
-    let mut refused = None;
-    if let Some((offset, bytes)) = world.store.newest(identity.partition, newest) {
-        if ahead {
-            start.next_offset = start.next_offset.max(offset);
-        }
-        match Task::restore(options(), identity, bytes, std::slice::from_ref(start), now) {
-            Ok(task) => {
-                world.note(|| format!("task {}: from the snapshot at {offset}", identity.partition));
-                return task;
-            }
-            Err(error) => refused = Some(error),
-        }
-    }
-    let task = Task::new(options(), identity, std::slice::from_ref(start), now);
-    if let Some(error) = refused {
-        world.note(|| format!("task {}: {error}", identity.partition));
-    }
-    task.expect("the options are valid")
-}
-
 impl Publication {
     /// How many records to write before something else may happen: an epoch takes a few such steps.
     fn some(&self, world: &mut World<'_>) -> u64 {
@@ -504,70 +453,6 @@ impl Publication {
     fn note(&mut self, (topic, partition): (Topic, u32), offset: i64) {
         if topic == Topic::Partials {
             self.partials.insert(partition, offset);
-        }
-    }
-}
-
-impl TaskSlot {
-    fn snapshot(&mut self, partition: u32, world: &mut World<'_>) {
-        let Some(snapshot) = self.task.snapshot() else { return };
-        let offset = snapshot.offsets()[0];
-        let World { store, random, now, .. } = world;
-        store.put(partition, offset, snapshot.encode(), *now, random);
-        world.note(|| format!("task {partition}: snapshot at {offset}"));
-    }
-
-    fn task_watermark(&self) -> i64 {
-        self.task.report().watermark.map_or(i64::MIN, Timestamp::micros)
-    }
-
-    /// Everything is read and nothing comes: the wall clock and the frontier move the watermark, at last to `to`.
-    fn silence(&mut self, partition: u32, to: i64, world: &mut World<'_>, now: i64) {
-        let mut out = TaskOutputs::default();
-        let mut tick = |now: i64, caught_up: bool, frontier: Option<i64>| {
-            let frontier = frontier.map(Timestamp::from_micros);
-            self.task.tick(Timestamp::from_micros(now), &[caught_up], frontier, &mut out);
-            self.task.report().watermark.map_or(i64::MIN, Timestamp::micros)
-        };
-        tick(now, false, None);
-        let silent = now + 10_000_000 + world.random.below(5_000_000) as i64;
-        match world.random.below(3) {
-            0 => {
-                let watermark = tick(silent, true, None);
-                let left = to.saturating_sub(watermark).clamp(1, 4_000_000_000);
-                tick(silent + world.random.below(left as u64) as i64, true, None);
-            }
-            1 => {
-                tick(silent, true, Some(to - world.random.below(600_000_000) as i64));
-            }
-            _ => {
-                tick(silent, true, Some(to));
-            }
-        }
-        self.collect(partition, out, world);
-        let run = self.run;
-        world.note(|| format!("run {run}: task {partition} was silent, to reach {to}"));
-    }
-
-    fn collect(&mut self, partition: u32, out: TaskOutputs, world: &mut World<'_>) {
-        let totals = self.task.totals();
-        if totals.consumed != totals.counted + totals.duplicates + totals.late + totals.rejected {
-            world.fail(Rule::Conservation, || format!("task {partition}: {totals:?}"));
-        }
-        let run = self.run;
-        let mut push = |to, value, source| {
-            let origin = Origin { run, handed_out: self.handed_out };
-            self.handed_out += 1;
-            self.outputs.push(Output { to, value, source, origin });
-        };
-        for partial in out.partials {
-            push((Topic::Partials, partial.partition), partial.value, None);
-        }
-        for letter in out.dead_letters {
-            push((Topic::DeadLetters, partition), Vec::new(), Some(letter.offset));
-        }
-        for late in out.late {
-            push((Topic::Late, partition), Vec::new(), Some(late.offset));
         }
     }
 }

@@ -21,7 +21,7 @@ fn seeds() -> std::ops::Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     match number("CLICKPULSE_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("CLICKPULSE_SEEDS").unwrap_or(8),
+        None => 0..number("CLICKPULSE_SEEDS").unwrap_or(12),
     }
 }
 
