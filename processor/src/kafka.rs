@@ -12,6 +12,7 @@
 //! Left out on purpose: offsets are never committed by librdkafka on its own, and nothing here reads a payload.
 
 pub mod admin;
+mod assignments;
 mod batch;
 mod consumer;
 mod describe;
@@ -28,8 +29,9 @@ mod settings;
 pub mod tail;
 mod transaction;
 
+pub use assignments::{AssignedPartition, Assignments, Prepared, Start, StartAt};
 pub use batch::{Batch, Headers, Item, Message, PartitionEnd, QueueId, Run, WorkerQueue};
-pub use consumer::{AssignedPartition, Assignments, Consumer, Prepared, Start, StartAt};
+pub use consumer::Consumer;
 pub use describe::TopicNow;
 pub use error::{KafkaError, KafkaProblem, PartitionProblem};
 pub use membership::Membership;
