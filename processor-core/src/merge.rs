@@ -200,8 +200,11 @@ impl Merge {
                     idle: progress.idle,
                     said_at: offset,
                 });
+                // What was said before the assignment may be of an earlier part of the log, which was further.
+                let is_first = task.said_at < self.heard_from && offset >= self.heard_from;
+                let before = if is_first { NOT_BEGUN } else { task.watermark };
+                task.watermark = before.max(progress.watermark);
                 task.said_at = offset;
-                task.watermark = task.watermark.max(progress.watermark);
                 task.idle = progress.idle;
                 if !replayed && progress.fresh.records > 0 {
                     self.fresh.push(progress.fresh);

@@ -115,6 +115,9 @@ fn what_tasks_said_before_an_assignment_closes_nothing_after_it() {
     assert_eq!(world.read(&mut task, 0, &[2]), 0, "in time");
     world.merge_to_the_end();
     assert_eq!(world.requests(Resolution::Raw), [(0, 2), (300, 1)]);
+    // Nor does it once the new one has spoken: how far the other part was is not how far this one is.
+    let now = world.merge.checkpoint().closed_through;
+    assert!(now < (HOUR + 10) * 1_000_000, "the new part has come to its third second, not {now}");
 }
 
 #[test]

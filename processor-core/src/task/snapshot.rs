@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use events::Timestamp;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::by_user::FrozenByUser;
 use super::state::State;
 use super::{Emission, Input, Task, TaskIdentity, TaskTotals, needed_from, settled};
 use crate::analytics::first_click::Campaign;
 use crate::checkpoint::Checkpoint;
-use crate::clock::{InputClock, ReplayPoint, ReplayPoints};
+use crate::clock::{InputClock, NOT_BEGUN, ReplayPoint, ReplayPoints};
 use crate::dedup::{Dedup, FrozenDedup};
 use crate::jumps::{Jump, Jumps};
 use crate::options::Options;
+use crate::parts::Part;
 use crate::planted::{PlantedBug, is_planted};
 use crate::reorder::{KeyedEvent, KeyedKind};
 use crate::snapshot::codec::{Reader, Writer};
@@ -69,7 +71,8 @@ impl Task {
             tables: state.tables.freeze(),
         };
         Some(TaskSnapshot {
-            fingerprint: fingerprint(options, identity) ^ inputs[0].part.key(),
+            fingerprint: fingerprint(options, identity)
+                ^ counted(inputs.iter().map(|input| (input.part, input.whole_from))),
             offsets: inputs.iter().map(|input| input.next_offset).collect(),
             task,
         })
@@ -90,9 +93,8 @@ impl Task {
         now: Timestamp,
     ) -> Result<Self, SnapshotError> {
         let opened = Opened::open(bytes)?;
-        // The state of another part of the log is another one, at whatever offsets.
-        let part = starts.first().map_or(0, |start| start.part.key());
-        let fingerprint = fingerprint(&options, &identity) ^ part;
+        let counted = counted(starts.iter().map(|start| (start.part, start.whole_from)));
+        let fingerprint = fingerprint(&options, &identity) ^ counted;
         if opened.fingerprint != fingerprint || opened.offsets.len() != starts.len() {
             return Err(SnapshotError::OtherSettings);
         }
@@ -176,6 +178,18 @@ impl Task {
             held: Vec::new(),
         })
     }
+}
+
+/// What of its log a state covers: that of another part is another one, at whatever offsets, and so is that of a part
+/// that was begun again in the middle of the log, from where on other events were late and other ids known.
+fn counted(inputs: impl Iterator<Item = (Part, i64)>) -> u64 {
+    let inputs: Vec<(Part, i64)> = inputs.collect();
+    let part = inputs.first().map_or(0, |(part, _)| part.key());
+    if inputs.iter().all(|(_, whole_from)| *whole_from == NOT_BEGUN) {
+        return part;
+    }
+    let from: Vec<u8> = inputs.iter().flat_map(|(_, whole_from)| whole_from.to_le_bytes()).collect();
+    part ^ xxh3_64(&from)
 }
 
 impl Input {

@@ -206,6 +206,13 @@ fn whatever_is_wrong_with_a_snapshot_has_its_own_error() {
     let other = TaskIdentity { partition: 1, ..IDENTITY };
     assert_eq!(restore(&good, options(), other, &start), Err(SnapshotError::OtherSettings));
 
+    let again = Checkpoint { whole_from: 1_755_720_000_000_000, ..start.clone() };
+    assert_eq!(
+        restore(&good, options(), IDENTITY, &again),
+        Err(SnapshotError::OtherSettings),
+        "of an offset set"
+    );
+
     let next = start.next_offset;
     let earlier = Checkpoint { next_offset: next - 1, ..Checkpoint::beginning() };
     let expected = SnapshotError::AheadOfCommit { input: 0, snapshot: next, committed: next - 1 };
