@@ -10,7 +10,7 @@ use super::state::State;
 use super::{Emission, Input, Task, TaskIdentity, TaskTotals, needed_from, settled};
 use crate::analytics::first_click::Campaign;
 use crate::checkpoint::Checkpoint;
-use crate::clock::{InputClock, NOT_BEGUN, ReplayPoint, ReplayPoints};
+use crate::clock::{InputClock, ReplayPoint, ReplayPoints};
 use crate::dedup::{Dedup, FrozenDedup};
 use crate::jumps::{Jump, Jumps};
 use crate::options::Options;
@@ -182,14 +182,11 @@ impl Task {
 
 /// What of its log a state covers: that of another part is another one, at whatever offsets, and so is that of a part
 /// that was begun again in the middle of the log, from where on other events were late and other ids known.
-fn counted(inputs: impl Iterator<Item = (Part, i64)>) -> u64 {
-    let inputs: Vec<(Part, i64)> = inputs.collect();
-    let part = inputs.first().map_or(0, |(part, _)| part.key());
-    if inputs.iter().all(|(_, whole_from)| *whole_from == NOT_BEGUN) {
-        return part;
-    }
-    let from: Vec<u8> = inputs.iter().flat_map(|(_, whole_from)| whole_from.to_le_bytes()).collect();
-    part ^ xxh3_64(&from)
+fn counted(mut inputs: impl Iterator<Item = (Part, i64)>) -> u64 {
+    let Some((part, first)) = inputs.next() else { return 0 };
+    let whole_from = inputs.map(|(_, whole_from)| whole_from.to_le_bytes());
+    let all = [part.key().to_le_bytes(), first.to_le_bytes()].into_iter().chain(whole_from);
+    xxh3_64(&all.flatten().collect::<Vec<u8>>())
 }
 
 impl Input {

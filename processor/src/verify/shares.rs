@@ -45,10 +45,8 @@ impl Shares {
         };
         let shares = (0..partitions).map(|partition| {
             let task = self.task(i32::try_from(partition).unwrap_or(i32::MAX), rules);
-            let ids = match self.of_users.get(&(log.input, task)) {
-                Some(ids) => *ids,
-                None => self.ids(rules),
-            };
+            let known = self.of_users.get(&(log.input, task)).copied();
+            let ids = known.unwrap_or_else(|| self.ids(rules));
             self.of_users.insert((log.input, task), ids);
             (task, ids)
         });
@@ -81,7 +79,7 @@ pub(super) fn ranks(logs: &[LogOptions]) -> HashMap<u16, u16> {
 }
 
 impl Task {
-    pub(super) fn new(partition: i32, rules: &Rules) -> Self {
+    fn new(partition: i32, rules: &Rules) -> Self {
         Self {
             partition,
             facts: Facts::new(rules),
