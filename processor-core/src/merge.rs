@@ -9,6 +9,7 @@ use crate::analytics::{Partial, PointMaker};
 use crate::checkpoint::MergeCheckpoint;
 use crate::clock::NOT_BEGUN;
 use crate::options::Options;
+use crate::parts::{from_part_on, of_unknown_log};
 use crate::planted::{PlantedBug, is_planted};
 use crate::point::{Point, Resolution};
 use crate::wire::{Body, Freshness, Message, Position, WireError, decode_partial, encode_partial};
@@ -171,17 +172,22 @@ impl Merge {
                 }
                 let window = self.windows.entry((start, resolution)).or_default();
                 let (task, part) = (message.task, message.part);
-                // What an earlier version wrote is of any part.
-                let of_any = window.partials.remove(&(task, 0));
-                if let Some(held) = of_any {
+                let of_unknown = of_unknown_log(part).and_then(|part| window.partials.remove(&(task, part)));
+                if let Some(held) = of_unknown {
                     window.partials.entry((task, part)).or_insert(held);
                 }
-                let held = window.partials.get(&(task, part));
-                let older = held.is_some_and(|held| held.position > position);
+                let (first, last) = from_part_on(part).into_inner();
+                let mut from_it_on = window.partials.range((task, first)..=(task, last));
+                let older = from_it_on.clone().any(|(_, held)| held.position > position);
                 if older && !is_planted(PlantedBug::OlderPartialWins) {
                     self.repeated += 1;
                     return Ok(());
                 }
+                let begun_anew = from_it_on.any(|((_, of), _)| *of != part);
+                if begun_anew {
+                    window.partials.retain(|(of, key), _| *of != task || !(part + 1..=last).contains(key));
+                }
+                let held = window.partials.get(&(task, part));
                 let partial = match held {
                     Some(held) if is_planted(PlantedBug::DoubledPartial) => {
                         encode_partial(&sum([&*held.partial, partial])?).into()

@@ -3,7 +3,10 @@
 //! A task's state is a function of a **part** of its log: usually all of it. A new part begins where that cannot be
 //! gone on with: a topic was made again, records that a replay needs are deleted, the end lies before the offset. What
 //! a part counts was not counted in another one, so a merge adds the parts of a task up; within a part the later value
-//! replaces the earlier.
+//! replaces the earlier. Where nobody knows what was counted, as an offset was set or deleted by another tool, the parts
+//! of that log are counted anew from the first on: it takes the place of those after it.
+
+use std::ops::RangeInclusive;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -22,14 +25,24 @@ pub struct Part {
 }
 
 impl Part {
-    /// What tells parts of a task apart on the wire; 0 is any.
+    /// What tells parts of a task apart on the wire: the log, and in the low 16 bits the number.
     #[must_use]
     pub fn key(&self) -> u64 {
-        match self.number {
-            0 => self.log,
-            number => xxh3_64(&[self.log.to_le_bytes(), u64::from(number).to_le_bytes()].concat()),
-        }
+        self.log & !NUMBERS | u64::from(self.number).min(NUMBERS)
     }
+}
+
+/// Of a [`Part::key`]; more parts of one log than this are not told apart.
+const NUMBERS: u64 = 0xFFFF;
+
+/// The keys of a part and of those of its log that come after it: it was begun anew where one of them is there already.
+pub(crate) fn from_part_on(key: u64) -> RangeInclusive<u64> {
+    key..=key | NUMBERS
+}
+
+/// The key that the part had while Kafka did not tell which log it is of; `None` where it still does not.
+pub(crate) fn of_unknown_log(key: u64) -> Option<u64> {
+    (key > NUMBERS).then_some(key & NUMBERS)
 }
 
 /// What is found of an input's partition at an assignment.
@@ -182,10 +195,17 @@ pub fn begin(found: &[FoundInput], closed_through: i64) -> Beginning {
             let part = Part { topic, log, number };
             let at = |offset| Checkpoint { part, ..Checkpoint::plain(offset) };
             let watermark = commit.as_ref().map_or(NOT_BEGUN, |commit| commit.watermark).max(closed_through);
+            // What was withheld of the log stays so.
+            let on = |offset, before: &Checkpoint| Checkpoint {
+                watermark,
+                whole_from: before.whole_from,
+                ..at(offset)
+            };
             match (standing, commit) {
                 (Standing::Whole, Some(commit)) if !anew => Checkpoint { part, ..commit },
-                (Standing::Whole, Some(commit)) => Checkpoint { watermark, ..at(commit.next_offset) },
-                (Standing::From(offset), _) => Checkpoint { watermark, ..at(offset) },
+                (Standing::Whole, Some(commit)) => on(commit.next_offset, &commit),
+                (Standing::From(offset), Some(commit)) => on(offset, &commit),
+                (Standing::From(offset), None) => Checkpoint { watermark, ..at(offset) },
                 (Standing::Unknown(offset), _) => Checkpoint { whole_from: whole_from(offset), ..at(offset) },
                 // Without a commit it may be all of the log's end that was counted before.
                 (Standing::New, None) => {
@@ -230,7 +250,7 @@ fn log_of(topics: &[u64]) -> u64 {
         return 0;
     }
     let bytes: Vec<u8> = topics.iter().flat_map(|topic| topic.to_le_bytes()).collect();
-    xxh3_64(&bytes).max(1)
+    xxh3_64(&bytes).max(NUMBERS + 1)
 }
 
 /// At the very beginning of a log every window is whole.

@@ -6,9 +6,7 @@ use crate::analytics::Partial;
 use crate::point::Resolution;
 
 /// The first byte of every message; changed with the format.
-const VERSION: u8 = 3;
-/// As before parts were told: read as of part 0, which is any.
-const VERSION_2: u8 = 2;
+const VERSION: u8 = 4;
 
 /// One message of the partials topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,7 +78,10 @@ impl Freshness {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// Written by another version of Clickpulse.
-    #[error("the message has format version {0}, this build reads version {VERSION}")]
+    #[error(
+        "the message has format version {0}, this build reads version {VERSION}: let the version that wrote it end \
+         its windows, then name another kafka.partials_topic"
+    )]
     Version(u8),
     /// Empty or damaged.
     #[error("the message is damaged")]
@@ -101,11 +102,6 @@ impl Message {
     pub(crate) fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), WireError> {
         match bytes {
             [VERSION, body @ ..] => postcard::take_from_bytes(body).map_err(|_| WireError::Damaged),
-            [VERSION_2, body @ ..] => {
-                let ((origin, task, body), partial) =
-                    postcard::take_from_bytes(body).map_err(|_| WireError::Damaged)?;
-                Ok((Self { part: 0, origin, task, body }, partial))
-            }
             [version, ..] => Err(WireError::Version(*version)),
             [] => Err(WireError::Damaged),
         }
@@ -136,13 +132,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_of_the_version_before_parts_is_read() {
+    fn a_message_of_another_version_is_refused() {
         let progress = Progress { tasks: 4, watermark: -1, idle: true, fresh: Freshness::default() };
         let message = Message { part: 0, origin: 7, task: 3, body: Body::Progress(progress) };
         let bytes = message.encode(b"values");
         assert_eq!(Message::decode(&bytes), Ok((message, &b"values"[..])));
-        let of_version_2 = [&[VERSION_2], &bytes[2..]].concat();
-        assert_eq!(Message::decode(&of_version_2), Message::decode(&bytes));
         assert_eq!(Message::decode(&[9]), Err(WireError::Version(9)));
     }
 }

@@ -78,6 +78,64 @@ fn a_window_in_whose_middle_an_offset_was_set_keeps_what_it_had() {
 }
 
 #[test]
+fn what_is_withheld_stays_so_where_records_are_gone_as_well() {
+    let mut world = World::new(1);
+    let mut task = world.task(&[found(None, 7, 0, 9)]);
+    world.read(&mut task, 0, &[1, 2, 3]);
+    world.merge_to_the_end();
+    let mut task = world.task(&[found(Some((1, String::new())), 7, 0, 20)]);
+    world.read(&mut task, 1, &[2, 3, 65]);
+    let commit = committed(&mut task);
+    let mut task = world.task(&[found(Some(commit), 7, 3, 20)]);
+    assert_eq!(task.read_from(0), 4);
+    world.read(&mut task, 4, &[66]);
+    world.merge_to_the_end();
+    assert_eq!(world.requests(Resolution::Hour), [(0, 3)], "as it was before the offset was set");
+    assert_eq!(world.requests(Resolution::Minute), [(0, 3), (60, 2)]);
+}
+
+#[test]
+fn a_log_that_is_counted_anew_from_an_earlier_part_on_takes_the_place_of_the_later_ones() {
+    let mut world = World::new(1);
+    let mut task = world.task(&[found(None, 7, 0, 9)]);
+    world.read(&mut task, 0, &[1, 2, 3]);
+    let commit = committed(&mut task);
+    let mut task = world.task(&[found(Some(commit), 7, 1, 9)]);
+    world.read(&mut task, 3, &[65, 66]);
+    world.merge_to_the_end();
+    assert_eq!(world.requests(Resolution::Minute), [(0, 3), (60, 2)]);
+    // By hand: nothing tells any more that there was a second part, and the minute is counted whole.
+    let mut task = world.task(&[found(Some((2, String::new())), 7, 1, 9)]);
+    world.read(&mut task, 2, &[3, 65]);
+    world.merge_to_the_end();
+    assert_eq!(world.requests(Resolution::Minute), [(0, 3), (60, 2)], "not smaller before it has caught up");
+    world.read(&mut task, 4, &[66, 67]);
+    world.merge_to_the_end();
+    assert_eq!(world.requests(Resolution::Minute), [(0, 3), (60, 3)]);
+}
+
+#[test]
+fn a_log_that_kafka_did_not_name_yet_is_the_one_it_names_later() {
+    let mut world = World::new(1);
+    let mut task = world.task(&[found(None, 0, 0, 9)]);
+    world.read(&mut task, 0, &[1, 2, 3]);
+    let commit = committed(&mut task);
+    let mut task = world.task(&[found(Some(commit), 7, 0, 9)]);
+    world.read(&mut task, 0, &[1, 2, 3, 4]);
+    world.merge_to_the_end();
+    assert_eq!(world.requests(Resolution::Minute), [(0, 4)]);
+    // Without names, a topic made again is another part.
+    let mut world = World::new(1);
+    let mut task = world.task(&[found(None, 0, 0, 9)]);
+    world.read(&mut task, 0, &[1, 2, 3]);
+    let commit = committed(&mut task);
+    let mut task = world.task(&[found(Some(commit), 0, 0, 2)]);
+    world.read(&mut task, 0, &[4, 5]);
+    world.merge_to_the_end();
+    assert_eq!(world.requests(Resolution::Minute), [(0, 5)]);
+}
+
+#[test]
 fn no_window_closes_before_every_task_of_the_new_count_has_spoken() {
     let mut world = World::new(1);
     let mut first = world.task(&[found(None, 7, 0, 9)]);
