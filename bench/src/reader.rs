@@ -31,13 +31,13 @@ struct FromTheBeginning {
 }
 
 impl Assignments for FromTheBeginning {
-    fn assigned(&self, _: &Consumer, partitions: &[AssignedPartition]) -> Vec<Start> {
+    fn assigned(&self, _: &Consumer, partitions: &[AssignedPartition]) -> Result<Vec<Start>, KafkaError> {
         let queues = self.queues.get().expect("queues are made before the first poll");
         let start = |of: &AssignedPartition| Start {
             at: StartAt::Beginning,
             queue: queues[of.partition as usize % queues.len()],
         };
-        partitions.iter().map(start).collect()
+        Ok(partitions.iter().map(start).collect())
     }
 
     fn revoked(&self, _: &Consumer, _: &[(String, i32)], _: bool) {}

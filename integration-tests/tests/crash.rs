@@ -32,6 +32,18 @@ fn killed_in_the_middle_of_windows_it_goes_on_to_the_same_numbers() {
     numbers.assert_equal(&Numbers::of_an_undisturbed_run(&kafka, &names));
 }
 
+#[test]
+fn at_least_once_it_is_committed_where_a_task_begins_before_anything_is_made_of_its_log() {
+    let (kafka, influx, names) = (Kafka::start(), Influx::start(), Names::unique("begins"));
+    kafka.create_topic(&names.topic, 2);
+    let config = ProcessorConfig::new(&kafka, &influx, &names).kafka("delivery", "\"at_least_once\"");
+    let mut processor = Processor::run(&config, &[]);
+    processor.await_ready();
+    // Otherwise one that dies before its first commit is begun where windows have closed by what it made itself.
+    assert_eq!(kafka.committed(&names.group, &names.topic), [Some(0), Some(0)]);
+    assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
+}
+
 /// Ten seconds of an untidy stream.
 fn produce(kafka: &Kafka, names: &Names, life: u32) -> Producer {
     let seed = 10 + life;

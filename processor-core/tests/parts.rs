@@ -193,6 +193,20 @@ fn what_has_closed_is_late_for_a_partition_that_has_just_come() {
 }
 
 #[test]
+fn what_a_task_has_closed_itself_is_not_late_where_its_beginning_was_committed() {
+    let mut world = World::new(1);
+    let mut task = world.task(&[found(None, 7, 0, 9)]);
+    let beginning = committed(&mut task);
+    world.read(&mut task, 0, &[1, 2, 300]);
+    world.merge_to_the_end();
+    // At least once, it may die now: all of it is read again.
+    let mut task = world.task(&[found(Some(beginning), 7, 0, 9)]);
+    assert_eq!(world.read(&mut task, 0, &[1, 2, 300]), 0, "in time");
+    world.merge_to_the_end();
+    assert_eq!(world.requests(Resolution::Hour), [(0, 3)]);
+}
+
+#[test]
 fn a_topic_made_again_with_fewer_partitions_holds_no_window_open() {
     let mut world = World::new(2);
     for partition in 0..2 {

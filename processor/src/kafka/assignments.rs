@@ -4,7 +4,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::batch::QueueId;
 use super::offsets::Committed;
-use super::{Consumer, KafkaProblem};
+use super::{Consumer, KafkaError, KafkaProblem};
 
 /// Decides what happens to partitions. Every method is called on the polling thread, inside [`Consumer::poll`] or
 /// [`Consumer::close`], while the group waits: bound what they do.
@@ -23,7 +23,14 @@ pub trait Assignments: Send + Sync {
     /// This member now owns `partitions`, in order of topic and partition. Returns where to start each of them, in
     /// the same order, and which worker reads it. Records flow once it has returned, so the workers have to know by
     /// then what is theirs: send them word, [`Consumer::wake`] them, wait for their answer.
-    fn assigned(&self, consumer: &Consumer, partitions: &[AssignedPartition]) -> Vec<Start>;
+    ///
+    /// # Errors
+    /// Nothing of it starts; it is given back and the group joined again.
+    fn assigned(
+        &self,
+        consumer: &Consumer,
+        partitions: &[AssignedPartition],
+    ) -> Result<Vec<Start>, KafkaError>;
 
     /// This member loses `partitions`. Their records have stopped: a worker gets nothing more of them once the
     /// batch it may be taking right now is done. Returns when the workers have let go.

@@ -1,33 +1,24 @@
 //! From partitions to tasks and merges: what this member owns, and which worker has it.
 
+mod begin;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use processor_core::{Relay, Task, TaskIdentity};
-
 use super::RunError;
 use super::found::{Found, Positions};
-use super::layout::Layout;
 use super::shared::{Shared, now};
-use super::snapshots::{self, Plan};
-use super::stage0::{RelaySlot, SourceId};
-use super::stage1::{NO_END, TaskSlot};
-use super::stage2::MergeSlot;
 use super::topics::Topics;
 use super::worker::{Command, Link};
-use crate::kafka::{
-    AssignedPartition, Assignments, Commit, Consumer, KafkaProblem, Prepared, Start, StartAt,
-};
+use crate::kafka::{AssignedPartition, Assignments, Consumer, KafkaError, KafkaProblem, Prepared, Start};
 
 /// How long a rebalance waits for the workers: above what a transaction under way takes, below the group's patience
 /// (5 min). Counted in steps, as a process that stood still has not waited.
 const RELEASE_STEPS: usize = 120;
 const RELEASE_STEP: Duration = Duration::from_secs(1);
-/// How long reading end offsets may take.
-const END_OFFSETS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The handler of the group's decisions.
 pub(super) struct Coordinator {
@@ -117,81 +108,6 @@ impl Coordinator {
         let ended: usize = self.workers().iter().map(|worker| worker.ended.load(Ordering::Acquire)).sum();
         owned.assigned && ended == tasks.len() + relays
     }
-
-    /// What a task begins with: who it is, and where its inputs begin.
-    fn plan(&self, found: &Found, partition: i32, inputs: &[Option<&AssignedPartition>]) -> Plan {
-        let shared = &self.shared;
-        let identity = TaskIdentity {
-            partition: partition as u32,
-            tasks: found.layout.tasks,
-            merge_partitions: found.layout.merges,
-            origin: shared.origin,
-        };
-        let begun = found.task(&shared.task_topics, partition, inputs);
-        for (input, notice) in &begun.notices {
-            self.say((&shared.task_topics[*input], partition), *notice);
-        }
-        Plan { identity, starts: begun.starts }
-    }
-
-    fn say(&self, of: (&str, i32), notice: processor_core::Notice) {
-        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
-        if positions.note(&mut self.shared.reports().positions, of, notice) {
-            self.shared.problem(format!("{} [{}]: {notice}", of.0, of.1));
-        }
-    }
-
-    /// Makes tasks, from their snapshots where there are any, and gives them to their workers. Gives the offset at which
-    /// each input is read from.
-    fn begin(
-        &self,
-        consumer: &Consumer,
-        layout: &Layout,
-        plans: BTreeMap<i32, Plan>,
-    ) -> Result<BTreeMap<i32, Vec<i64>>, RunError> {
-        let shared = &self.shared;
-        let mut restored = snapshots::restore(shared, layout, &plans);
-        let mut offsets = BTreeMap::new();
-        let source_ends = self.source_ends(consumer)?;
-        for (partition, Plan { identity, starts }) in plans {
-            let ends = self.end_offsets(consumer, partition)?;
-            let task = match restored.remove(&partition) {
-                Some(restored) => restored.task,
-                None => Task::new(Arc::clone(&layout.core), identity, &starts, now())?,
-            };
-            offsets.insert(partition, (0..starts.len()).map(|input| task.read_from(input)).collect());
-            for (input, start) in starts.iter().enumerate() {
-                tracing::info!(
-                    partition,
-                    topic = %shared.task_topics[input],
-                    next = start.next_offset,
-                    replay_from = task.read_from(input),
-                    "task assigned"
-                );
-            }
-            let slot = TaskSlot::new(partition, task, starts, ends, Arc::clone(&source_ends));
-            self.worker_of(partition).send(Command::AssignTask(Box::new(slot)));
-        }
-        Ok(offsets)
-    }
-
-    fn relay(
-        &self,
-        found: &Found,
-        id: SourceId,
-        partition: &AssignedPartition,
-        end: Option<i64>,
-    ) -> Result<RelaySlot, RunError> {
-        let (start, notice) = processor_core::begin_relay(&found.input(partition));
-        let AssignedPartition { topic, partition, .. } = partition;
-        if let Some(notice) = notice {
-            self.say((topic, *partition), notice);
-        }
-        let Layout { core, tasks, .. } = &found.layout;
-        let relay = Relay::new(Arc::clone(core), id.0, id.1 as u32, *tasks, &start, now())?;
-        tracing::info!(partition, topic, next = start.next_offset, "relay assigned");
-        Ok(RelaySlot::new(id, relay, start, end))
-    }
 }
 
 impl Assignments for Coordinator {
@@ -219,85 +135,23 @@ impl Assignments for Coordinator {
         });
     }
 
-    fn assigned(&self, consumer: &Consumer, partitions: &[AssignedPartition]) -> Vec<Start> {
+    fn assigned(
+        &self,
+        consumer: &Consumer,
+        partitions: &[AssignedPartition],
+    ) -> Result<Vec<Start>, KafkaError> {
         let shared = &self.shared;
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).take();
         let found = found.expect("an assignment is prepared before it starts");
+        let plans = self.plans(&found, partitions);
+        self.commit_beginnings(consumer, partitions, &plans)?;
         shared.set_layout(found.layout.clone());
-        let mut tasks: BTreeMap<i32, Vec<Option<&AssignedPartition>>> = BTreeMap::new();
-        let mut starts = Vec::with_capacity(partitions.len());
-        let source_ends = match self.source_ends(consumer) {
-            Ok(ends) => ends,
-            Err(error) => {
-                shared.fail(error.into());
-                Arc::default()
-            }
-        };
-        for partition in partitions {
-            let worker = self.worker_of(partition.partition);
-            if partition.topic == shared.partials_topic {
-                let (merge, checkpoint) = found.merge(shared, partition);
-                let at = StartAt::Offset(merge.next_offset());
-                tracing::info!(
-                    partition = partition.partition,
-                    committed = checkpoint.next_offset,
-                    replay_from = merge.next_offset(),
-                    "merge assigned"
-                );
-                let start = partition.committed.as_ref().map(|committed| Commit {
-                    topic: partition.topic.clone(),
-                    partition: partition.partition,
-                    next_offset: committed.offset,
-                    metadata: committed.metadata.clone(),
-                });
-                worker.send(Command::AssignMerge(Box::new(MergeSlot::new(
-                    partition.partition,
-                    merge,
-                    start,
-                ))));
-                starts.push(Start { at, queue: worker.merge_queue });
-                continue;
-            }
-            if let Some(input) = shared.unkeyed_input(&partition.topic) {
-                let ends = source_ends.get(input).filter(|_| self.until_end);
-                // A partition that was added since the start ends before its first record.
-                let end = ends.map(|ends| ends.get(partition.partition as usize).copied().unwrap_or(0));
-                let mut at = StartAt::Beginning;
-                match self.relay(&found, (input, partition.partition), partition, end) {
-                    Ok(slot) => {
-                        at = StartAt::Offset(slot.next_offset());
-                        worker.send(Command::AssignRelay(Box::new(slot)));
-                    }
-                    Err(error) => shared.fail(error),
-                }
-                starts.push(Start { at, queue: worker.task_queue });
-                continue;
-            }
-            let input = shared.task_topics.iter().position(|topic| *topic == partition.topic);
-            let input = input.expect("only configured topics are subscribed to");
-            tasks.entry(partition.partition).or_insert_with(|| vec![None; shared.task_topics.len()])[input] =
-                Some(partition);
-            // Told below, where it is decided.
-            starts.push(Start { at: StartAt::Beginning, queue: worker.task_queue });
-        }
-        let plans = tasks
-            .iter()
-            .map(|(partition, inputs)| (*partition, self.plan(&found, *partition, inputs)))
-            .collect();
-        match self.begin(consumer, &found.layout, plans) {
-            Ok(offsets) => {
-                for (partition, start) in partitions.iter().zip(&mut starts) {
-                    let input = shared.task_topics.iter().position(|topic| *topic == partition.topic);
-                    if let (Some(input), Some(offsets)) = (input, offsets.get(&partition.partition)) {
-                        start.at = StartAt::Offset(offsets[input]);
-                    }
-                }
-            }
-            Err(error) => {
-                shared.fail(error);
-                return starts;
-            }
-        }
+        let started = self.begin(consumer, &found.layout, plans);
+        let offsets = started.unwrap_or_else(|error| {
+            shared.fail(error);
+            BTreeMap::new()
+        });
+        let starts = partitions.iter().map(|of| self.start(consumer, &found, of, &offsets)).collect();
         let mut owned = self.owned();
         owned.assigned = true;
         owned.partitions.extend(partitions.iter().map(|of| (of.topic.clone(), of.partition)));
@@ -306,7 +160,7 @@ impl Assignments for Coordinator {
             status.kafka_problem = None;
             status.standby = false;
         });
-        starts
+        Ok(starts)
     }
 
     fn revoked(&self, _: &Consumer, partitions: &[(String, i32)], lost: bool) {
@@ -379,36 +233,5 @@ impl Assignments for Coordinator {
             self.shared.board.update(|status| status.kafka_problem = Some(problem.to_string()));
         }
         self.shared.error(&problem);
-    }
-}
-
-impl Coordinator {
-    /// Where a bounded run ends, per input; empty otherwise.
-    fn end_offsets(&self, consumer: &Consumer, partition: i32) -> Result<Vec<i64>, crate::kafka::KafkaError> {
-        if !self.until_end {
-            return Ok(Vec::new());
-        }
-        let of: Vec<_> =
-            self.shared.core.inputs.iter().map(|input| (input.topic.clone(), partition)).collect();
-        let mut ends = consumer.query_end_offsets(&of, END_OFFSETS_TIMEOUT)?;
-        ends.extend(self.shared.core.rekeyed.iter().map(|_| NO_END));
-        Ok(ends)
-    }
-
-    /// Where a bounded run ends, per re-keyed input and partition; empty otherwise.
-    fn source_ends(&self, consumer: &Consumer) -> Result<Arc<Vec<Vec<i64>>>, crate::kafka::KafkaError> {
-        if !self.until_end {
-            return Ok(Arc::default());
-        }
-        if let Some(ends) = self.source_ends.get() {
-            return Ok(Arc::clone(ends));
-        }
-        let layout = self.shared.layout();
-        let ends = layout.sources().map(|(input, partitions)| {
-            let of: Vec<_> = (0..partitions as i32).map(|at| (input.topic.clone(), at)).collect();
-            consumer.query_end_offsets(&of, END_OFFSETS_TIMEOUT)
-        });
-        let ends = Arc::new(ends.collect::<Result<Vec<_>, _>>()?);
-        Ok(Arc::clone(self.source_ends.get_or_init(|| ends)))
     }
 }

@@ -39,6 +39,10 @@ impl MergeSlot {
     pub(super) fn new(partition: i32, merge: Merge, start: Option<Commit>) -> Self {
         Self { partition, merge, start, watch: MergeWatch::default() }
     }
+
+    pub(super) fn next_offset(&self) -> i64 {
+        self.merge.next_offset()
+    }
 }
 
 /// The offsets that may be committed once an epoch's points are durable.

@@ -139,7 +139,11 @@ struct Handler {
 }
 
 impl Assignments for Handler {
-    fn assigned(&self, consumer: &Consumer, partitions: &[AssignedPartition]) -> Vec<Start> {
+    fn assigned(
+        &self,
+        consumer: &Consumer,
+        partitions: &[AssignedPartition],
+    ) -> Result<Vec<Start>, KafkaError> {
         let workers = self.workers.lock().unwrap();
         let mut ledger = self.ledger.lock().unwrap();
         ledger.assignments += 1;
@@ -166,7 +170,7 @@ impl Assignments for Handler {
         for answer in answers {
             answer.recv_timeout(Duration::from_secs(20)).expect("a worker takes over");
         }
-        starts
+        Ok(starts)
     }
 
     fn revoked(&self, consumer: &Consumer, partitions: &[Partition], lost: bool) {

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use processor::kafka::{
-    AssignedPartition, Assignments, Commit, Committed, Consumer, Item, KafkaProblem, Start, StartAt,
-    WorkerQueue,
+    AssignedPartition, Assignments, Commit, Committed, Consumer, Item, KafkaError, KafkaProblem, Start,
+    StartAt, WorkerQueue,
 };
 use rdkafka::types::RDKafkaRespErr;
 
@@ -185,11 +185,11 @@ impl Single {
 struct Listener(Arc<Mutex<Told>>);
 
 impl Assignments for Listener {
-    fn assigned(&self, _: &Consumer, partitions: &[AssignedPartition]) -> Vec<Start> {
+    fn assigned(&self, _: &Consumer, partitions: &[AssignedPartition]) -> Result<Vec<Start>, KafkaError> {
         let mut told = self.0.lock().unwrap();
         told.assigned += 1;
         let queue = told.queue.expect("the queue was made before the first poll");
-        partitions.iter().map(|_| Start { at: StartAt::Committed, queue }).collect()
+        Ok(partitions.iter().map(|_| Start { at: StartAt::Committed, queue }).collect())
     }
 
     fn revoked(&self, _: &Consumer, partitions: &[(String, i32)], lost: bool) {

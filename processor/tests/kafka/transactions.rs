@@ -258,11 +258,11 @@ impl Member {
 struct Listener(Arc<Mutex<Told>>);
 
 impl Assignments for Listener {
-    fn assigned(&self, _: &Consumer, partitions: &[AssignedPartition]) -> Vec<Start> {
+    fn assigned(&self, _: &Consumer, partitions: &[AssignedPartition]) -> Result<Vec<Start>, KafkaError> {
         let mut told = self.0.lock().unwrap();
         told.assignments += 1;
         let queue = told.queue.expect("the queue was made before the first poll");
-        partitions.iter().map(|_| Start { at: StartAt::Committed, queue }).collect()
+        Ok(partitions.iter().map(|_| Start { at: StartAt::Committed, queue }).collect())
     }
 
     fn revoked(&self, _: &Consumer, _: &[(String, i32)], _: bool) {}

@@ -119,11 +119,7 @@ impl Context {
         let client = &consumer.member.client;
         match self.handler.prepare(consumer, names) {
             Prepared::Start => {}
-            Prepared::Again(reason) => {
-                self.handler.error(KafkaProblem::AssignmentNotStarted { reason });
-                self.rejoin.store(true, Ordering::Relaxed);
-                return start_nothing(client);
-            }
+            Prepared::Again(reason) => return self.again(client, reason),
             Prepared::Leave => {
                 self.leave.store(true, Ordering::Relaxed);
                 return start_nothing(client);
@@ -131,11 +127,7 @@ impl Context {
         }
         let committed = match self.committed_in_time(client, names) {
             Ok(committed) => committed,
-            Err(error) => {
-                self.handler.error(KafkaProblem::AssignmentNotStarted { reason: error.to_string() });
-                self.rejoin.store(true, Ordering::Relaxed);
-                return start_nothing(client);
-            }
+            Err(error) => return self.again(client, error.to_string()),
         };
         let assigned: Vec<AssignedPartition> = names
             .iter()
@@ -151,7 +143,10 @@ impl Context {
             self.handler.standby();
             Vec::new()
         } else {
-            self.handler.assigned(consumer, &assigned)
+            match self.handler.assigned(consumer, &assigned) {
+                Ok(starts) => starts,
+                Err(error) => return self.again(client, error.to_string()),
+            }
         };
         assert_eq!(starts.len(), assigned.len(), "a handler answers for every partition");
 
@@ -163,6 +158,13 @@ impl Context {
             list.add_partition_offset(&partition.topic, partition.partition, start.offset(partition))?;
         }
         client.assign(&list)
+    }
+
+    /// Starts nothing, for this reason, and joins the group again.
+    fn again(&self, client: &BaseConsumer<Self>, reason: String) -> KafkaResult<()> {
+        self.handler.error(KafkaProblem::AssignmentNotStarted { reason });
+        self.rejoin.store(true, Ordering::Relaxed);
+        start_nothing(client)
     }
 
     /// Notes the generation, and lets the group confirm it by committing what is committed already: an assignment
