@@ -97,6 +97,22 @@ fn nothing_is_found_where_nothing_is_wrong_and_each_wrong_thing_by_its_kind() {
 }
 
 #[test]
+fn where_a_task_has_only_begun_nothing_is_found_wrong() {
+    let (kafka, influx, names) = (Kafka::start(), Influx::start(), Names::unique("verify-begun"));
+    produced(&kafka, &names);
+    let config = ProcessorConfig::new(&kafka, &influx, &names);
+    Processor::run_until_end(&config);
+    // As in the moment after a start at least once, or when another tool has set it: merges have closed windows with what
+    // comes after this offset.
+    kafka.reset_offset(&names.group, &names.topic, 0, 0);
+    let verdict = Verdict::of(&config, &influx, &[]);
+    verdict.assert_equal();
+    assert_eq!(verdict.count("compared", "http_all"), 0, "{}", verdict.log);
+    let said = format!("has counted nothing of {}[0]", names.topic);
+    assert!(verdict.log.contains(&said), "{}", verdict.log);
+}
+
+#[test]
 fn on_a_live_system_the_closed_windows_are_compared() {
     let (kafka, influx, names) = (Kafka::start(), Influx::start(), Names::unique("verify-live"));
     kafka.create_topic(&names.topic, 4);

@@ -9,7 +9,7 @@ use crate::analytics::{Partial, PointMaker};
 use crate::checkpoint::MergeCheckpoint;
 use crate::clock::NOT_BEGUN;
 use crate::options::Options;
-use crate::parts::{from_part_on, of_unknown_log};
+use crate::parts::{last_of_log, of_unknown_log};
 use crate::planted::{PlantedBug, is_planted};
 use crate::point::{Point, Resolution};
 use crate::wire::{Body, Freshness, Message, Position, WireError, decode_partial, encode_partial};
@@ -176,16 +176,16 @@ impl Merge {
                 if let Some(held) = of_unknown {
                     window.partials.entry((task, part)).or_insert(held);
                 }
-                let (first, last) = from_part_on(part).into_inner();
-                let mut from_it_on = window.partials.range((task, first)..=(task, last));
+                let from_it_on = window.partials.range((task, part)..=(task, last_of_log(part)));
                 let older = from_it_on.clone().any(|(_, held)| held.position > position);
                 if older && !is_planted(PlantedBug::OlderPartialWins) {
                     self.repeated += 1;
                     return Ok(());
                 }
-                let begun_anew = from_it_on.any(|((_, of), _)| *of != part);
-                if begun_anew {
-                    window.partials.retain(|(of, key), _| *of != task || !(part + 1..=last).contains(key));
+                // Later parts are there where the log is counted anew, now further than they were.
+                let later: Vec<_> = from_it_on.map(|(key, _)| *key).filter(|(_, of)| *of != part).collect();
+                for key in &later {
+                    window.partials.remove(key);
                 }
                 let held = window.partials.get(&(task, part));
                 let partial = match held {

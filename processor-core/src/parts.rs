@@ -6,8 +6,6 @@
 //! replaces the earlier. Where nobody knows what was counted, as an offset was set or deleted by another tool, the parts
 //! of that log are counted anew from the first on: it takes the place of those after it.
 
-use std::ops::RangeInclusive;
-
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::checkpoint::Checkpoint;
@@ -35,9 +33,9 @@ impl Part {
 /// Of a [`Part::key`]; more parts of one log than this are not told apart.
 const NUMBERS: u64 = 0xFFFF;
 
-/// The keys of a part and of those of its log that come after it: it was begun anew where one of them is there already.
-pub(crate) fn from_part_on(key: u64) -> RangeInclusive<u64> {
-    key..=key | NUMBERS
+/// The greatest key that a part of the same log can have: those between came after this one.
+pub(crate) fn last_of_log(key: u64) -> u64 {
+    key | NUMBERS
 }
 
 /// The key that the part had while Kafka did not tell which log it is of; `None` where it still does not.
@@ -196,16 +194,12 @@ pub fn begin(found: &[FoundInput], closed_through: i64) -> Beginning {
             let at = |offset| Checkpoint { part, ..Checkpoint::plain(offset) };
             let watermark = commit.as_ref().map_or(NOT_BEGUN, |commit| commit.watermark).max(closed_through);
             // What was withheld of the log stays so.
-            let on = |offset, before: &Checkpoint| Checkpoint {
-                watermark,
-                whole_from: before.whole_from,
-                ..at(offset)
-            };
+            let withheld = commit.as_ref().map_or(NOT_BEGUN, |commit| commit.whole_from);
+            let on = |offset| Checkpoint { watermark, whole_from: withheld, ..at(offset) };
             match (standing, commit) {
                 (Standing::Whole, Some(commit)) if !anew => Checkpoint { part, ..commit },
-                (Standing::Whole, Some(commit)) => on(commit.next_offset, &commit),
-                (Standing::From(offset), Some(commit)) => on(offset, &commit),
-                (Standing::From(offset), None) => Checkpoint { watermark, ..at(offset) },
+                (Standing::Whole, Some(commit)) => on(commit.next_offset),
+                (Standing::From(offset), _) => on(offset),
                 (Standing::Unknown(offset), _) => Checkpoint { whole_from: whole_from(offset), ..at(offset) },
                 // Without a commit it may be all of the log's end that was counted before.
                 (Standing::New, None) => {

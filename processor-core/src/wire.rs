@@ -137,6 +137,8 @@ mod tests {
         let message = Message { part: 0, origin: 7, task: 3, body: Body::Progress(progress) };
         let bytes = message.encode(b"values");
         assert_eq!(Message::decode(&bytes), Ok((message, &b"values"[..])));
-        assert_eq!(Message::decode(&[9]), Err(WireError::Version(9)));
+        for other in [VERSION - 1, VERSION + 1] {
+            assert_eq!(Message::decode(&[&[other], &bytes[1..]].concat()), Err(WireError::Version(other)));
+        }
     }
 }

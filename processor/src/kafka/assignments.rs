@@ -3,7 +3,7 @@
 use rdkafka::topic_partition_list::Offset;
 
 use super::batch::QueueId;
-use super::offsets::Committed;
+use super::offsets::{Commit, Committed};
 use super::{Consumer, KafkaError, KafkaProblem};
 
 /// Decides what happens to partitions. Every method is called on the polling thread, inside [`Consumer::poll`] or
@@ -75,6 +75,15 @@ pub struct AssignedPartition {
     pub partition: i32,
     /// `None`: nothing committed yet.
     pub committed: Option<Committed>,
+}
+
+impl AssignedPartition {
+    /// What is committed, to be committed again.
+    #[must_use]
+    pub fn commit(&self) -> Option<Commit> {
+        let Committed { offset, metadata } = self.committed.clone()?;
+        Some(Commit { topic: self.topic.clone(), partition: self.partition, next_offset: offset, metadata })
+    }
 }
 
 /// Where a partition starts and who reads it.

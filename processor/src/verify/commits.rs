@@ -87,6 +87,11 @@ pub(super) fn extent(
                 // A source may be idle: what the tasks make of it is what counts.
                 (closed, _) if rekeyed.is_some() => closed,
                 (Some(closed), Some(watermark)) => Some(closed.min(watermark)),
+                // Where a task begins, or what another tool has set: merges may have more of it by now, or from before.
+                (_, None) if committed.offset < high => {
+                    notes.push(format!("group {group} has counted nothing of {topic}[{partition}] yet"));
+                    None
+                }
                 // Without an event there is no watermark, and nothing to wait for: the merges know better.
                 (closed, None) => closed,
                 (None, _) => None,

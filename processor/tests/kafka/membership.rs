@@ -136,6 +136,24 @@ fn an_assignment_without_committed_offsets_in_reach_is_tried_again() {
     assert_eq!(member.told.lock().unwrap().assigned, 1);
 }
 
+#[test]
+fn an_assignment_that_its_handler_cannot_start_comes_again() {
+    let cluster = Cluster::mock();
+    cluster.create_topic("clicks", 1);
+    let mut member = Single::join_refused(&cluster, "clicks", &[], 2);
+    let not_started = |problem: &KafkaProblem| match problem {
+        KafkaProblem::AssignmentNotStarted { reason } => reason.contains("not yet"),
+        _ => false,
+    };
+    let problems = std::mem::take(&mut member.told.lock().unwrap().problems);
+    assert_eq!(problems.iter().filter(|problem| not_started(problem)).count(), 2, "{problems:?}");
+    send_one(&cluster, "clicks", b"record").unwrap();
+    eventually("the record is read", || {
+        member.consumer.poll(Duration::from_millis(10));
+        member.read() == 1
+    });
+}
+
 /// A member with one worker, all on the test's thread.
 struct Single {
     consumer: Consumer,
@@ -146,6 +164,8 @@ struct Single {
 #[derive(Default)]
 struct Told {
     queue: Option<processor::kafka::QueueId>,
+    /// Assignments that it will not start.
+    refuses: usize,
     assigned: usize,
     revoked: Vec<(usize, bool)>,
     committed: Vec<(String, i32, i64)>,
@@ -155,7 +175,12 @@ struct Told {
 impl Single {
     /// Joins and waits for the assignment.
     fn join(cluster: &Cluster, topic: &str, properties: &[(&str, &str)]) -> Self {
-        let told = Arc::new(Mutex::new(Told::default()));
+        Self::join_refused(cluster, topic, properties, 0)
+    }
+
+    /// The same, after so many assignments that did not start.
+    fn join_refused(cluster: &Cluster, topic: &str, properties: &[(&str, &str)], refuses: usize) -> Self {
+        let told = Arc::new(Mutex::new(Told { refuses, ..Told::default() }));
         let settings = cluster.member(&unique("group"), properties);
         let handler = Arc::new(Listener(Arc::clone(&told)));
         let consumer = Consumer::new(&settings, &[topic.to_owned()], handler, Arc::default()).unwrap();
@@ -187,6 +212,10 @@ struct Listener(Arc<Mutex<Told>>);
 impl Assignments for Listener {
     fn assigned(&self, _: &Consumer, partitions: &[AssignedPartition]) -> Result<Vec<Start>, KafkaError> {
         let mut told = self.0.lock().unwrap();
+        if let Some(fewer) = told.refuses.checked_sub(1) {
+            told.refuses = fewer;
+            return Err(KafkaError::Other { doing: "starting", reason: "not yet".to_owned() });
+        }
         told.assigned += 1;
         let queue = told.queue.expect("the queue was made before the first poll");
         Ok(partitions.iter().map(|_| Start { at: StartAt::Committed, queue }).collect())

@@ -15,7 +15,7 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use super::{Consumer, Member};
 use crate::kafka::assignments::{AssignedPartition, Assignments, Prepared};
 use crate::kafka::membership::Membership;
-use crate::kafka::offsets::{Commit, Committed, committed, list_of_commits, sorted_names};
+use crate::kafka::offsets::{Committed, committed, list_of_commits, sorted_names};
 use crate::kafka::{KafkaProblem, batch, log};
 
 /// How long one request for committed offsets may take, and how long they are tried in an assignment.
@@ -173,12 +173,7 @@ impl Context {
         let Some(generation) = client.group_metadata() else { return };
         self.membership.joined(generation);
         let sent_at = Instant::now();
-        let known = assigned.iter().find_map(|of| {
-            let committed = of.committed.as_ref()?;
-            let Committed { offset, metadata } = committed.clone();
-            Some(Commit { topic: of.topic.clone(), partition: of.partition, next_offset: offset, metadata })
-        });
-        let confirmed = match known {
+        let confirmed = match assigned.iter().find_map(AssignedPartition::commit) {
             Some(commit) => {
                 list_of_commits(&[commit]).and_then(|list| client.commit(&list, CommitMode::Sync))
             }

@@ -45,6 +45,7 @@ impl Coordinator {
         }
     }
 
+    /// Of every task among them, by its number.
     pub(super) fn plans(&self, found: &Found, partitions: &[AssignedPartition]) -> BTreeMap<i32, Plan> {
         let mut tasks: BTreeMap<i32, Vec<Option<&AssignedPartition>>> = BTreeMap::new();
         for of in partitions {
@@ -70,14 +71,13 @@ impl Coordinator {
         }
         let begun = partitions.iter().filter_map(|of| {
             let start = &plans.get(&of.partition)?.starts[self.task_input(&of.topic)?];
-            let (next_offset, metadata) = (start.next_offset, start.metadata());
-            let committed = of.committed.as_ref().map(|of| (of.offset, &of.metadata));
-            (committed != Some((next_offset, &metadata))).then(|| Commit {
+            let begun = Commit {
                 topic: of.topic.clone(),
                 partition: of.partition,
-                next_offset,
-                metadata,
-            })
+                next_offset: start.next_offset,
+                metadata: start.metadata(),
+            };
+            (of.commit().as_ref() != Some(&begun)).then_some(begun)
         });
         consumer.commit_sync(&begun.collect::<Vec<_>>())
     }
@@ -157,13 +157,7 @@ impl Coordinator {
         let (merge, checkpoint) = found.merge(&self.shared, of);
         let (partition, committed) = (of.partition, checkpoint.next_offset);
         tracing::info!(partition, committed, replay_from = merge.next_offset(), "merge assigned");
-        let start = of.committed.as_ref().map(|committed| Commit {
-            topic: of.topic.clone(),
-            partition,
-            next_offset: committed.offset,
-            metadata: committed.metadata.clone(),
-        });
-        MergeSlot::new(partition, merge, start)
+        MergeSlot::new(partition, merge, of.commit())
     }
 
     fn relay(
