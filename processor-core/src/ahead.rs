@@ -58,7 +58,7 @@ pub(crate) struct Checkout {
 
 impl<'a> Prepared<'a> {
     /// From a plain record.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn plain(event: &PlainEvent<'_, 'a>) -> Self {
         Self {
             time: event.time().micros(),

@@ -26,8 +26,8 @@ pub(crate) struct Interner<V> {
     text_bytes: usize,
     text_bytes_max: usize,
     cursor: usize,
-    /// Counts the texts forgotten: a slot found by `find` is good until it changes.
-    forgotten: u64,
+    /// Counts the texts forgotten, from 0 again after 2^32: a slot found by `find` is good until it changes.
+    forgotten: u32,
 }
 
 /// What a look-up touches, in one place: 16 bytes.
@@ -78,7 +78,7 @@ impl<'a> Key<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hint {
     slot: u32,
-    forgotten: u64,
+    forgotten: u32,
 }
 
 /// Longer texts find no room: a window's partial names a thousand, and is one record.
@@ -250,7 +250,7 @@ impl<V: Default + Clone> Interner<V> {
                 *self.slots.get_mut(at) = Slot::default();
                 *self.values.get_mut(at) = V::default();
                 self.free.push(at as u32);
-                self.forgotten += 1;
+                self.forgotten = self.forgotten.wrapping_add(1);
             }
         }
     }
