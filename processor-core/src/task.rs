@@ -196,7 +196,7 @@ impl Task {
         block.clear();
         for record in records {
             let plain = record.value.and_then(|value| decoder.decode_plain(value));
-            // Made in its place: it is some 250 bytes.
+            // Made in its place, as it is 192 bytes to copy otherwise.
             block.push((record, None));
             if let (Some(plain), Some((_, prepared))) = (&plain, block.last_mut()) {
                 *prepared = Some(Prepared::plain(plain));
