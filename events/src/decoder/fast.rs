@@ -53,7 +53,7 @@ pub(super) fn decode<'d, 'a>(
     let mut seen = 0_u32;
     let mut context = Layout::NO_TYPE;
     let mut id = Layout::START;
-    let mut guess = layout.joint(id).next(context);
+    let mut guess = layout.next(context, id);
     let mut at = 0;
     loop {
         let is_end = |id: u8| id == Layout::END && at + 1 == bytes.len() && bytes[at] == b'}';
@@ -63,7 +63,7 @@ pub(super) fn decode<'d, 'a>(
         if layout.joint(guess).is_at(bytes, at) {
             at += layout.joint(guess).length();
         } else {
-            let second = layout.joint(id).other(context);
+            let second = layout.other(context, id);
             if is_end(second) {
                 layout.follow(context, id, second);
                 break;
@@ -85,7 +85,7 @@ pub(super) fn decode<'d, 'a>(
         }
         id = guess;
         let joint = layout.joint(id);
-        let (field, bit) = (joint.field, joint.bit());
+        let (field, bit) = (joint.field, joint.bit);
         if seen & bit != 0 {
             return None; // Which of the two values holds is for the slow path to say.
         }
@@ -139,7 +139,7 @@ pub(super) fn decode<'d, 'a>(
         } else {
             return None;
         }
-        guess = layout.joint(id).next(context);
+        guess = layout.next(context, id);
     }
     if at + 1 != bytes.len() || !quotes.is_ascii() && std::str::from_utf8(bytes).is_err() {
         return None;

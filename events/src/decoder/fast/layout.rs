@@ -7,10 +7,10 @@ use crate::EventType;
 use crate::decoder::check::TypeName;
 use crate::names::{Field, NAMES_MAX, Names};
 
-/// A power of two, so that a masked id needs no bounds check.
-const IDS: usize = 128;
-/// The event types, `click`, and none.
-const CONTEXTS: usize = EventType::ALL.len() + 2;
+/// As many as a byte tells apart, so that an id needs no bounds check.
+const IDS: usize = 1 << u8::BITS;
+/// The event types, `click`, and none: more than there are, and a power of two.
+const CONTEXTS: usize = 16;
 
 /// For each name how it was written last, and which two followed it last.
 ///
@@ -19,6 +19,14 @@ const CONTEXTS: usize = EventType::ALL.len() + 2;
 #[derive(Debug)]
 pub(crate) struct Layout {
     joints: Box<[Joint; IDS]>,
+    /// By name and context the one that followed last, and the one before that was another.
+    followers: Box<[[Followers; CONTEXTS]; IDS]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Followers {
+    last: u8,
+    other: u8,
 }
 
 /// What stands before a value, from the comma on (or the record's brace): `,"name":"` with or without its blanks, and
@@ -30,9 +38,8 @@ pub(super) struct Joint {
     first: [u8; 16],
     /// The last 16 bytes, if there are more than 16.
     last: [u8; 16],
-    /// The name that followed last, by context, and the one before that was another.
-    next: [u8; CONTEXTS],
-    other: [u8; CONTEXTS],
+    /// The field's own bit; none for names that mean nothing, so that they may be repeated.
+    pub(super) bit: u32,
     /// Which of the first bytes count, a bit each.
     needed: u16,
     length: u8,
@@ -48,13 +55,13 @@ impl Joint {
 
     /// A name not seen yet: no record has a zero byte where a name begins.
     const fn new(field: Field) -> Self {
-        let unknown = [Layout::UNKNOWN; CONTEXTS];
+        let bit = bit(field) & !bit(Field::Ignored);
         let (first, last, needed) = ([0; 16], [0; 16], u16::MAX);
-        Self { first, last, next: unknown, other: unknown, needed, length: 0, field, opens_text: false }
+        Self { first, last, bit, needed, length: 0, field, opens_text: false }
     }
 
     fn learn(&mut self, text: &[u8]) {
-        *self = Self { next: self.next, other: self.other, ..Self::new(self.field) };
+        *self = Self::new(self.field);
         if text.len() > Self::BYTES_MAX {
             return;
         }
@@ -64,24 +71,6 @@ impl Joint {
         self.last = text.last_chunk().copied().unwrap_or_default();
         self.length = text.len() as u8;
         self.opens_text = text.ends_with(b"\"");
-    }
-
-    /// The field's own bit; none for names that mean nothing, so that they may be repeated.
-    #[inline(always)]
-    pub(super) fn bit(&self) -> u32 {
-        bit(self.field) & !bit(Field::Ignored)
-    }
-
-    /// The name that is likely to follow.
-    #[inline(always)]
-    pub(super) fn next(&self, context: u8) -> u8 {
-        self.next[usize::from(context) % CONTEXTS]
-    }
-
-    /// The second guess.
-    #[inline(always)]
-    pub(super) fn other(&self, context: u8) -> u8 {
-        self.other[usize::from(context) % CONTEXTS]
     }
 
     /// How long it is, as far as that is known: see [`Joint::is_at`].
@@ -120,15 +109,16 @@ impl Layout {
     /// Stands for the beginning of the record.
     pub(super) const START: u8 = 127;
     /// The context before the event type has been read.
-    pub(super) const NO_TYPE: u8 = CONTEXTS as u8 - 1;
+    pub(super) const NO_TYPE: u8 = EventType::ALL.len() as u8 + 1;
 
     pub(crate) fn new(names: &Names) -> Self {
-        const { assert!(NAMES_MAX <= Self::END as usize) };
+        const { assert!(NAMES_MAX <= Self::END as usize && (Self::NO_TYPE as usize) < CONTEXTS) };
         let mut joints = Box::new([const { Joint::new(Field::Ignored) }; IDS]);
         for (joint, name) in joints.iter_mut().zip(names.all()) {
             *joint = Joint::new(name.field);
         }
-        Self { joints }
+        let unknown = Followers { last: Self::UNKNOWN, other: Self::UNKNOWN };
+        Self { joints, followers: Box::new([[unknown; CONTEXTS]; IDS]) }
     }
 
     pub(super) fn context(named: TypeName<'_>) -> u8 {
@@ -143,23 +133,33 @@ impl Layout {
     /// How the name is written.
     #[inline(always)]
     pub(super) fn joint(&self, id: u8) -> &Joint {
-        &self.joints[usize::from(id) % IDS]
+        &self.joints[usize::from(id)]
+    }
+
+    /// The name that is likely to follow.
+    #[inline(always)]
+    pub(super) fn next(&self, context: u8, id: u8) -> u8 {
+        self.followers[usize::from(id)][usize::from(context) % CONTEXTS].last
+    }
+
+    /// The second guess.
+    #[inline(always)]
+    pub(super) fn other(&self, context: u8, id: u8) -> u8 {
+        self.followers[usize::from(id)][usize::from(context) % CONTEXTS].other
     }
 
     /// Notes that this name followed.
     #[inline]
     pub(super) fn follow(&mut self, context: u8, previous: u8, id: u8) {
-        let joint = &mut self.joints[usize::from(previous) % IDS];
-        let at = usize::from(context) % CONTEXTS;
-        if joint.next[at] != id {
-            joint.other[at] = joint.next[at];
-            joint.next[at] = id;
+        let followers = &mut self.followers[usize::from(previous)][usize::from(context) % CONTEXTS];
+        if followers.last != id {
+            *followers = Followers { last: id, other: followers.last };
         }
     }
 
     /// Notes how a name is written.
     pub(super) fn learn(&mut self, id: u8, text: &[u8]) {
-        let joint = &mut self.joints[usize::from(id) % IDS];
+        let joint = &mut self.joints[usize::from(id)];
         if id == Self::UNKNOWN {
             joint.opens_text = text.ends_with(b"\"");
         } else {
