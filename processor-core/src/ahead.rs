@@ -1,10 +1,9 @@
 //! An event as state takes it: numbers, and texts by their hashes, worked out before any state is touched.
 //!
 //! State is megabytes of tables, and each of the places that an event changes is somewhere else in them. So a task works
-//! in blocks of records: it decodes a block, then looks up and touches all that the block will need, so that the waits
-//! for memory overlap, and then applies record after record. Looking ahead changes nothing and decides nothing.
-
-use std::hint::black_box;
+//! in blocks of records, two at a time: it decodes a block and asks memory for the places where its names will be looked
+//! up; it counts the block before; then it looks the names up and asks for the places of their counts; decodes the block
+//! after; and only then counts this one. Looking ahead changes nothing and decides nothing.
 
 use events::{Event, EventType, PlainEvent};
 
@@ -83,6 +82,21 @@ impl<'a> Prepared<'a> {
         }
     }
 
+    /// Asks for what the event will be looked up in.
+    #[inline]
+    pub(crate) fn ask_for(&self, dedup: &Dedup, tables: &Tables) {
+        if let Some(id) = self.event_id {
+            dedup.ask_for(id);
+        }
+        tables.users.ask_for(&self.user);
+        if let Some(request) = &self.request {
+            tables.urls.ask_for(&request.path);
+        }
+        if let Some(fact) = &self.fact {
+            tables.products.ask_for(&fact.product);
+        }
+    }
+
     /// From an event of any record.
     pub(crate) fn event(event: &Event<'a>) -> Self {
         let bytes = |text: Option<&'a str>| text.map(str::as_bytes);
@@ -110,32 +124,23 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Looks up and touches what counting these events will need: one kind of place after the other, as a processor waits
-/// for many loads at once only where little else lies between them.
+/// Looks up what counting these events will need, and asks for it.
 #[inline]
 pub(crate) fn look_ahead<'a, 'e: 'a>(
     block: &mut [(Record<'e>, Option<Prepared<'a>>)],
-    dedup: &Dedup,
     tables: &Tables,
     windows: &Windows,
 ) {
-    let events = || block.iter().filter_map(|(_, prepared)| prepared.as_ref());
-    let ids = events().filter_map(|event| event.event_id);
-    black_box(ids.fold(0, |seen, id| seen ^ dedup.touch(id)));
     for event in block.iter_mut().filter_map(|(_, prepared)| prepared.as_mut()) {
         event.user_hint = tables.users.find(&event.user);
-    }
-    for event in block.iter_mut().filter_map(|(_, prepared)| prepared.as_mut()) {
+        let user = tables.users.hinted(event.user_hint);
+        let mut url = None;
         if let Some(request) = &mut event.request {
             request.path_hint = tables.urls.find(&request.path);
+            url = tables.urls.hinted(request.path_hint);
         }
+        windows.ask_for(event.time, user, url);
     }
-    let events = block.iter().filter_map(|(_, prepared)| prepared.as_ref());
-    black_box(events.fold(0, |seen, event| {
-        let user = tables.users.hinted(event.user_hint);
-        let url = event.request.as_ref().and_then(|request| tables.urls.hinted(request.path_hint));
-        seen ^ windows.touch(event.time, user, url)
-    }));
 }
 
 #[inline]

@@ -1,3 +1,5 @@
+use crate::near::ask_for;
+
 /// Requests and errors per small integer key: open addressing, 12 bytes a slot, never shrinks.
 ///
 /// Keys are slots of an `Interner`, dense and small, so a multiplicative hash spreads them well.
@@ -40,10 +42,12 @@ impl CountMap {
         }
     }
 
-    /// Loads the place where a key is or would be looked for first.
+    /// Asks for the place where a key is or would be looked for first.
     #[inline]
-    pub(crate) fn touch(&self, key: u32) -> u32 {
-        self.slots.get(self.home(key)).map_or(0, |slot| slot.key)
+    pub(crate) fn ask_for(&self, key: u32) {
+        if let Some(slot) = self.slots.get(self.home(key)) {
+            ask_for(slot);
+        }
     }
 
     /// Adds all of `other`.

@@ -4,13 +4,15 @@ mod tests;
 
 use std::collections::VecDeque;
 
+use crate::near::{CACHE_LINE, ask_for};
+
 pub(crate) use snapshot::FrozenDedup;
 
 /// The ids counted lately: answers whether an id was counted at an event time within a span of this one.
 ///
-/// Nearly every id is new. To see that it is, one cache line of 16-bit tags is looked at, which [`Dedup::touch`] can
-/// have brought near before; only where its tag is there is the id itself looked for. Ids are kept in the order they
-/// came, so keeping one is a write to the end of a list, in generations of half the span. When the watermark has left a
+/// Nearly every id is new. To see that it is, one cache line of 16-bit tags is looked at, which [`Dedup::ask_for`] can
+/// have asked for before; only where its tag is there is the id itself looked for. Ids are kept in the order they came,
+/// so keeping one is a write to the end of a list, in generations of an eighth of the span. When the watermark has left a
 /// generation behind, it is dropped whole; its tags go when a table of them is full and made anew from the ids. About
 /// 12 bytes an id.
 ///
@@ -42,7 +44,7 @@ pub(crate) struct Dedup {
 }
 
 /// Generations per span.
-const GENERATIONS: i64 = 2;
+const GENERATIONS: i64 = 8;
 /// The share of all ids that a generation holds at most, and so that is forgotten at once.
 const GENERATION_SHARE: usize = 4;
 
@@ -87,10 +89,10 @@ impl Dedup {
         false
     }
 
-    /// Loads what [`Dedup::is_repeat`] will look at first.
+    /// Asks for what [`Dedup::is_repeat`] will look at first.
     #[inline]
-    pub(crate) fn touch(&self, fingerprint: u64) -> u16 {
-        self.segments[segment_of(fingerprint)].touch(fingerprint)
+    pub(crate) fn ask_for(&self, fingerprint: u64) {
+        self.segments[segment_of(fingerprint)].ask_for(fingerprint);
     }
 
     /// Tells that no event earlier than `time` will be asked about any more.
@@ -227,8 +229,8 @@ impl Dedup {
 }
 
 /// How many ids before and after the place of its second a repeat is looked for first: with a hundred ids a second in a
-/// segment, a few seconds of disorder.
-const NEAR: usize = 256;
+/// segment, several seconds of disorder.
+const NEAR: usize = 512;
 
 /// How an id is kept in one word: its fingerprint, without the high bits that its segment stands for, above one more than
 /// the second within the generation. So no word is zero.
@@ -273,7 +275,9 @@ struct Generation {
     len: usize,
 }
 
-const SEGMENT_BITS: u32 = 9;
+/// Few enough for what is kept of each to stay in the first-level cache, and many enough for one to be made anew in a
+/// fraction of a millisecond.
+const SEGMENT_BITS: u32 = 7;
 
 #[inline]
 fn segment_of(fingerprint: u64) -> usize {
@@ -289,6 +293,10 @@ impl Generation {
             ids.reserve_exact(ids.len() / 2 + 8);
         }
         ids.push(packed);
+        // Each segment's list ends elsewhere, and new memory is not near.
+        if let Some(next_line) = ids.spare_capacity_mut().get(CACHE_LINE / size_of::<u64>()) {
+            ask_for(next_line);
+        }
         self.len += 1;
     }
 
@@ -300,7 +308,7 @@ impl Generation {
 
 /// Tags of ids, in the order they came, then zeros, and how many they are: a cache line.
 type Line = [u16; TAGS + 1];
-const TAGS: usize = 31;
+const TAGS: usize = CACHE_LINE / size_of::<u16>() - 1;
 
 /// A hash table of lines of tags. A tag is in its id's home line, or where that is full in one after it.
 ///
@@ -333,8 +341,10 @@ impl Segment {
     }
 
     #[inline]
-    fn touch(&self, fingerprint: u64) -> u16 {
-        self.lines.get(self.home(fingerprint)).map_or(0, |line| line[0])
+    fn ask_for(&self, fingerprint: u64) {
+        if let Some(line) = self.lines.get(self.home(fingerprint)) {
+            ask_for(line);
+        }
     }
 
     /// Whether it may hold the id: no means no.

@@ -1,10 +1,11 @@
+mod index;
 mod snapshot;
 
-use hashbrown::HashTable;
-
 use crate::chunks::Chunks;
-
 use crate::hash::identity;
+use crate::near;
+
+use index::Index;
 
 pub(crate) use snapshot::{FrozenInterner, Ranks};
 
@@ -14,7 +15,7 @@ pub(crate) use snapshot::{FrozenInterner, Ranks};
 /// no open window refers to a text that is gone. Slot 0 may be reserved for what does not fit (`with_other`).
 #[derive(Debug)]
 pub(crate) struct Interner<V> {
-    table: HashTable<Entry>,
+    index: Index,
     slots: Chunks<Slot>,
     /// By slot, apart from the rest, as these are what every use of a text touches.
     values: Chunks<V>,
@@ -28,13 +29,6 @@ pub(crate) struct Interner<V> {
     cursor: usize,
     /// Counts the texts forgotten, from 0 again after 2^32: a slot found by `find` is good until it changes.
     forgotten: u32,
-}
-
-/// What a look-up touches, in one place: 16 bytes.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    identity: u64,
-    slot: u32,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -91,7 +85,7 @@ impl<V: Default + Clone> Interner<V> {
     /// At most `max` texts at a time, of `text_bytes_max` bytes in all.
     pub(crate) fn new(max: usize, text_bytes_max: usize) -> Self {
         Self {
-            table: HashTable::new(),
+            index: Index::default(),
             slots: Chunks::default(),
             values: Chunks::default(),
             last_seen_s: Vec::new(),
@@ -115,8 +109,15 @@ impl<V: Default + Clone> Interner<V> {
     /// Looks a text up ahead of its use, which then need not wait for memory.
     #[inline]
     pub(crate) fn find(&self, key: &Key<'_>) -> Option<Hint> {
-        let entry = self.table.find(key.identity, |entry| entry.identity == key.identity)?;
-        Some(Hint { slot: entry.slot, forgotten: self.forgotten })
+        let slot = self.index.find(key.identity)?;
+        near::ask_for(&self.last_seen_s[slot as usize]);
+        Some(Hint { slot, forgotten: self.forgotten })
+    }
+
+    /// Asks for what [`Interner::find`] looks at.
+    #[inline]
+    pub(crate) fn ask_for(&self, key: &Key<'_>) {
+        self.index.ask_for(key.identity);
     }
 
     /// The slot a hint names, if it is still good: for touching what is kept by slot.
@@ -140,8 +141,8 @@ impl<V: Default + Clone> Interner<V> {
     /// The text's slot, made if need be; `None` where there is no room. Marks it as used at `time`.
     #[inline]
     pub(crate) fn intern(&mut self, key: &Key<'_>, time: i64) -> Option<u32> {
-        match self.table.find(key.identity, |entry| entry.identity == key.identity) {
-            Some(&Entry { slot, .. }) => {
+        match self.index.find(key.identity) {
+            Some(slot) => {
                 self.mark(slot, time);
                 Some(slot)
             }
@@ -158,8 +159,7 @@ impl<V: Default + Clone> Interner<V> {
     #[cold]
     fn insert(&mut self, key: &Key<'_>, time: i64) -> Option<u32> {
         let len = key.text.len();
-        if self.table.len() >= self.max || len > TEXT_BYTES_MAX || self.text_bytes + len > self.text_bytes_max
-        {
+        if self.len() >= self.max || len > TEXT_BYTES_MAX || self.text_bytes + len > self.text_bytes_max {
             return None;
         }
         Some(self.push(key, time, SlotState::Used))
@@ -181,8 +181,7 @@ impl<V: Default + Clone> Interner<V> {
                 (self.slots.len() - 1) as u32
             }
         };
-        let entry = Entry { identity: key.identity, slot };
-        self.table.insert_unique(key.identity, entry, |entry| entry.identity);
+        self.index.insert(key.identity, slot);
         slot
     }
 
@@ -215,7 +214,7 @@ impl<V: Default + Clone> Interner<V> {
 
     /// Number of texts.
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.index.len()
     }
 
     /// Visits the values of the next `slots` slots in use, of which those are changed that `is_due`.
@@ -243,8 +242,7 @@ impl<V: Default + Clone> Interner<V> {
                 if *state != SlotState::Used {
                     continue;
                 }
-                let found = self.table.find_entry(*identity, |entry| entry.slot as usize == at);
-                found.expect("every used slot is in the table").remove();
+                self.index.remove(*identity, at as u32);
                 self.text_bytes -= text.len();
                 visit(self.values.get(at));
                 *self.slots.get_mut(at) = Slot::default();
@@ -257,9 +255,9 @@ impl<V: Default + Clone> Interner<V> {
 
     /// Estimated bytes held, without what the values own.
     pub(crate) fn bytes(&self) -> usize {
-        // What the allocator adds to a text: 8 bytes on average. 17 bytes of table at a load of 7/8.
-        let texts = self.text_bytes + self.table.len() * 8 + self.last_seen_s.capacity() * 4;
-        self.slots.bytes() + self.values.bytes() + texts + self.table.capacity() * 20
+        // What the allocator adds to a text: 8 bytes on average.
+        let texts = self.text_bytes + self.len() * 8 + self.last_seen_s.capacity() * 4;
+        self.slots.bytes() + self.values.bytes() + texts + self.index.bytes()
     }
 }
 

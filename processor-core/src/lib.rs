@@ -19,6 +19,7 @@ mod hash;
 mod interner;
 mod jumps;
 mod merge;
+mod near;
 mod options;
 mod parts;
 mod planted;

@@ -60,9 +60,9 @@ pub struct Task {
     held: Vec<(Resolution, i64, Vec<u8>)>,
 }
 
-/// Records decoded and looked up ahead of their turn: enough for the waits to overlap, few enough for the first-level
-/// cache.
-const BLOCK: usize = 32;
+/// Records decoded and looked up ahead of their turn: enough for memory to answer, and few enough for two blocks and what
+/// was asked for to stay in the first-level cache.
+const BLOCK: usize = 24;
 
 impl Task {
     /// Starts a task from the commits of its inputs, in the order of [`Options::task_topics`].
@@ -109,11 +109,12 @@ impl Task {
         self.inputs[input].attention_at = i64::MIN;
         let mut records = records.into_iter();
         let mut block = Vec::with_capacity(BLOCK);
-        loop {
-            self.look_ahead(input, records.by_ref().take(BLOCK), &mut block);
-            if block.is_empty() {
-                return;
-            }
+        let mut next = Vec::with_capacity(BLOCK);
+        self.decode(input, records.by_ref().take(BLOCK), &mut block);
+        while !block.is_empty() {
+            look_ahead(&mut block, &self.state.tables, &self.state.windows);
+            // Between the two, what is asked for has the time of a block to come.
+            self.decode(input, records.by_ref().take(BLOCK), &mut next);
             for (record, prepared) in &block {
                 if record.offset >= self.inputs[input].attention_at {
                     self.attend(input, record.offset, now, out);
@@ -129,6 +130,7 @@ impl Task {
                     self.turn(input, out);
                 }
             }
+            std::mem::swap(&mut block, &mut next);
         }
     }
 
@@ -183,9 +185,9 @@ impl Task {
         }
     }
 
-    /// Decodes the plain ones of a block of records, and brings near what they will need.
+    /// Decodes the plain ones of a block of records, and asks for what they will be looked up in.
     #[inline]
-    fn look_ahead<'a>(
+    fn decode<'a>(
         &mut self,
         at: usize,
         records: impl Iterator<Item = Record<'a>>,
@@ -199,10 +201,10 @@ impl Task {
             // Made in its place, as it is 192 bytes to copy otherwise.
             block.push((record, None));
             if let (Some(plain), Some((_, prepared))) = (&plain, block.last_mut()) {
-                *prepared = Some(Prepared::plain(plain));
+                let prepared = prepared.insert(Prepared::plain(plain));
+                prepared.ask_for(dedup, &state.tables);
             }
         }
-        look_ahead(block, dedup, &state.tables, &state.windows);
     }
 
     #[inline]

@@ -89,14 +89,13 @@ impl Windows {
         &mut open.state
     }
 
-    /// Loads what counting an event will change, if it falls into the window that took the last one.
+    /// Asks for what counting an event will change, if it falls into the window that took the last one.
     #[inline]
-    pub(crate) fn touch(&self, time: i64, user: Option<u32>, url: Option<u32>) -> u32 {
-        match self.raw.get(self.last) {
-            Some(open) if (0..self.size).contains(&time.wrapping_sub(open.start)) => {
-                open.state.traffic.touch(user, url)
-            }
-            _ => 0,
+    pub(crate) fn ask_for(&self, time: i64, user: Option<u32>, url: Option<u32>) {
+        if let Some(open) = self.raw.get(self.last)
+            && (0..self.size).contains(&time.wrapping_sub(open.start))
+        {
+            open.state.traffic.ask_for(user, url);
         }
     }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::{PointMaker, Span, integer, sum_by_name};
+use crate::near;
 use crate::point::FieldValue;
 use crate::schema;
 use crate::sketch::Sketch;
@@ -49,9 +50,12 @@ impl Campaign {
 pub(crate) struct Clicks(VecDeque<Click>);
 
 impl Clicks {
-    /// Loads the place that the next click is kept at.
-    pub(crate) fn touch(&self) -> u32 {
-        self.0.back().map_or(0, |click| click.product)
+    /// Asks for the place that the next click is kept at.
+    #[inline]
+    pub(crate) fn ask_for(&self) {
+        if let Some(last) = self.0.back() {
+            near::ask_for(last);
+        }
     }
 
     /// Whether any is before `time`.

@@ -62,11 +62,15 @@ impl Window {
         }
     }
 
-    /// Loads what counting an event of this user and URL will change.
+    /// Asks for what counting an event of this user and URL will change.
     #[inline]
-    pub(crate) fn touch(&self, user: Option<u32>, url: Option<u32>) -> u32 {
-        let user = user.map_or(0, |user| self.users.touch(user));
-        user ^ url.map_or(0, |url| self.urls.touch(url))
+    pub(crate) fn ask_for(&self, user: Option<u32>, url: Option<u32>) {
+        if let Some(user) = user {
+            self.users.ask_for(user);
+        }
+        if let Some(url) = url {
+            self.urls.ask_for(url);
+        }
     }
 
     #[inline]

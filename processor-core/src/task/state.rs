@@ -1,7 +1,5 @@
 //! Everything that events change, and how.
 
-use std::hint::black_box;
-
 use super::interface::TaskTotals;
 use crate::ahead::Prepared;
 use crate::analytics::first_click::{Campaign, Click};
@@ -9,6 +7,7 @@ use crate::analytics::quality::Uncounted;
 use crate::clock::{InputClock, NOT_BEGUN};
 use crate::dedup::Dedup;
 use crate::interner::OTHER_SLOT;
+use crate::near::ask_for;
 use crate::options::{Options, SECOND};
 use crate::reorder::{KeyedEvent, KeyedKind, ReorderBuffer};
 use crate::tables::Tables;
@@ -166,17 +165,22 @@ impl State {
             }
         };
         reorder.release(until, |events| {
-            for some in events.chunks(AT_ONCE) {
-                // Each user's clicks are somewhere else in memory.
-                black_box(some.iter().fold(0, |seen, event| seen ^ tables.users.value(event.user).touch()));
-                some.iter().for_each(|event| decide(event, tables));
+            for (at, event) in events.iter().enumerate() {
+                // Each user's clicks are somewhere else in memory: first where they are, then the last of them.
+                if let Some(later) = events.get(at + 2 * AHEAD) {
+                    ask_for(tables.users.value(later.user));
+                }
+                if let Some(next) = events.get(at + AHEAD) {
+                    tables.users.value(next.user).ask_for();
+                }
+                decide(event, tables);
             }
         });
     }
 }
 
-/// Events whose users' clicks are brought near at once: enough for the waits to overlap.
-const AT_ONCE: usize = 32;
+/// How many events ahead of their turn users' clicks are asked for.
+const AHEAD: usize = 8;
 
 /// What comes earlier than this is late for an input whose watermark is at least `least`, so no repeat of it is asked
 /// about.
