@@ -37,7 +37,14 @@ struct Log {
     ends: Vec<usize>,
 }
 
-pub(crate) fn run(args: &Args) {
+pub(crate) fn run(args: &Args) -> Result<(), String> {
+    let least = least_events(args.rate);
+    if args.events < least {
+        let Args { events, rate, .. } = args;
+        let said =
+            format!("--events {events} is too few: at --rate {rate} no window closes before {least} of them");
+        return Err(said);
+    }
     let log = log(args);
     let mean = log.bytes.len() / log.ends.len();
     println!(
@@ -53,6 +60,15 @@ pub(crate) fn run(args: &Args) {
     if wanted("task") {
         report("decode + dedup + windows + first click", args, || task(&log));
     }
+    Ok(())
+}
+
+/// With fewer no window is closed and handed out.
+fn least_events(rate: f64) -> usize {
+    let Options { window_size, allowed_lateness, out_of_orderness, .. } = Options::default();
+    // The first window begins with the events, and closes with the second after what is waited for.
+    let micros = window_size + allowed_lateness + out_of_orderness + 1_000_000;
+    (micros as f64 / 1e6 * rate).ceil() as usize
 }
 
 fn report(name: &str, args: &Args, mut round: impl FnMut()) {

@@ -34,17 +34,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Core(args) => {
-            core::run(&args);
-            Ok(())
-        }
-        Command::Reader(args) => reader::run(&args),
+    let done: Result<(), Box<dyn std::error::Error>> = match Cli::parse().command {
+        Command::Core(args) => core::run(&args).map_err(Into::into),
+        Command::Reader(args) => reader::run(&args).map_err(Into::into),
         Command::Snapshot(args) => {
             snapshot::run(&args);
             Ok(())
         }
-        Command::Freshness(args) => freshness::run(&args),
+        Command::Freshness(args) => freshness::run(&args).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
