@@ -17,7 +17,7 @@ pub(crate) use snapshot::FrozenDedup;
 /// 12 bytes an id.
 ///
 /// Where there are more ids than room, a generation has another one of the same time after it, and the first one is
-/// dropped before its time: of ids that come in the order of their events, the oldest quarter.
+/// dropped before its time: of ids that come in the order of their events, at most the oldest quarter.
 ///
 /// An id is told by its 64-bit fingerprint: an event is dropped wrongly with a chance of (live ids) / 2^64. At 6 million
 /// live ids and 10,000 events/s that is once in ten years. With windows beyond 17 minutes a bit of the fingerprint is
