@@ -38,8 +38,9 @@ struct Log {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), String> {
+    let wanted = |name: &str| args.only.as_deref().is_none_or(|only| only == name);
     let least = least_events(args.rate);
-    if args.events < least {
+    if wanted("task") && args.events < least {
         let Args { events, rate, .. } = args;
         let said =
             format!("--events {events} is too few: at --rate {rate} no window closes before {least} of them");
@@ -53,7 +54,6 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         args.users,
         args.rate
     );
-    let wanted = |name: &str| args.only.as_deref().is_none_or(|only| only == name);
     if wanted("decode") {
         report("decode", args, || decode(&log));
     }
