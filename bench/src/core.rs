@@ -1,3 +1,4 @@
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ pub(crate) struct Args {
     /// Event-time rate: how many events share a window
     #[arg(long, default_value_t = 10_000.0)]
     rate: f64,
+    /// How many tasks share them, by user as a producer's keys share them among partitions
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    tasks: u32,
     /// Rounds; the median counts
     #[arg(long, default_value_t = 7)]
     rounds: usize,
@@ -31,6 +35,7 @@ const START_S: i64 = 1_755_720_000;
 /// As many records as a worker takes from librdkafka at once.
 const BATCH: usize = 2_000;
 
+#[derive(Default)]
 struct Log {
     bytes: Vec<u8>,
     /// End of each record in `bytes`.
@@ -46,19 +51,17 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             format!("--events {events} is too few: at --rate {rate} no window closes before {least} of them");
         return Err(said);
     }
-    let log = log(args);
-    let mean = log.bytes.len() / log.ends.len();
+    let logs = logs(args);
+    let mean = logs.iter().map(|log| log.bytes.len()).sum::<usize>() / args.events;
     println!(
-        "{} events of {mean} bytes from {} users at {} events/s of event time",
-        log.ends.len(),
-        args.users,
-        args.rate
+        "{} events of {mean} bytes from {} users at {} events/s of event time, for {} task(s)",
+        args.events, args.users, args.rate, args.tasks
     );
     if wanted("decode") {
-        report("decode", args, || decode(&log));
+        report("decode", args, || logs.iter().for_each(decode));
     }
     if wanted("task") {
-        report("decode + dedup + windows + first click", args, || task(&log));
+        report("decode + dedup + windows + first click", args, || tasks(&logs));
     }
     Ok(())
 }
@@ -89,25 +92,31 @@ fn report(name: &str, args: &Args, mut round: impl FnMut()) {
     );
 }
 
-fn log(args: &Args) -> Log {
+/// The events of each task.
+fn logs(args: &Args) -> Vec<Log> {
     let shoppers = ShopperSettings { users: args.users, ..ShopperSettings::default() };
     let profile = Profile::steady(args.rate);
     let mut stream = Stream::new(&shoppers, Disorder::default(), profile, Incidents::default());
-    let mut log = Log { bytes: Vec::new(), ends: Vec::new() };
+    let mut logs: Vec<Log> = (0..args.tasks).map(|_| Log::default()).collect();
     let mut batch = Batch::new();
     let mut elapsed = Duration::ZERO;
-    while log.ends.len() < args.events {
+    let mut made = 0;
+    while made < args.events {
         batch.clear();
-        let left = (args.events - log.ends.len()) as u64;
+        let left = (args.events - made) as u64;
         let at = Timestamp::from_secs(START_S).plus_micros(elapsed.as_micros() as i64);
         stream.tick(at, left, &mut batch);
         elapsed = stream.elapsed();
+        made += batch.len();
         for record in batch.iter() {
+            let mut key = DefaultHasher::new();
+            key.write(record.key);
+            let log = &mut logs[(key.finish() % u64::from(args.tasks)) as usize];
             log.bytes.extend_from_slice(record.value);
             log.ends.push(log.bytes.len());
         }
     }
-    log
+    logs
 }
 
 fn records(log: &Log) -> impl Iterator<Item = &[u8]> {
@@ -115,36 +124,46 @@ fn records(log: &Log) -> impl Iterator<Item = &[u8]> {
     starts.zip(&log.ends).map(|(start, end)| &log.bytes[start..*end])
 }
 
+#[inline(never)] // so that a profiler finds it by its name
 fn decode(log: &Log) {
     let mut decoder = Decoder::new(&DecoderOptions::default()).expect("the defaults are valid");
     let accepted = records(log).filter(|record| decoder.decode(Some(record)).is_ok()).count();
     assert_eq!(accepted, log.ends.len(), "every record of the shoppers is an event");
 }
 
-fn task(log: &Log) {
-    let identity = TaskIdentity { partition: 0, tasks: 1, merge_partitions: 1, origin: 0 };
-    let start = Checkpoint::beginning();
+/// Feeds the tasks in turn, as a worker does.
+#[inline(never)] // as above
+fn tasks(logs: &[Log]) {
+    let options = Arc::new(Options::default());
     let now = Timestamp::from_secs(START_S);
-    let mut task =
-        Task::new(Arc::new(Options::default()), identity, &[start], now).expect("the defaults are valid");
+    let tasks = logs.len() as u32;
+    let mut feeds: Vec<_> = (0..)
+        .zip(logs)
+        .map(|(partition, log)| {
+            let identity = TaskIdentity { partition, tasks, merge_partitions: 1, origin: 0 };
+            let task = Task::new(Arc::clone(&options), identity, &[Checkpoint::beginning()], now)
+                .expect("the defaults are valid");
+            let records = (0..).zip(records(log)).map(|(offset, value)| Record {
+                offset,
+                timestamp_ms: (START_S + 86_400 * 365) * 1_000,
+                key: None,
+                value: Some(value),
+            });
+            (task, records.peekable())
+        })
+        .collect();
     let mut out = TaskOutputs::default();
-    let mut records = (0..).zip(records(log)).map(|(offset, value)| Record {
-        offset,
-        timestamp_ms: (START_S + 86_400 * 365) * 1_000,
-        key: None,
-        value: Some(value),
-    });
     let mut partials = 0;
-    loop {
-        let before = task.next_offset(0);
-        task.records(0, now, records.by_ref().take(BATCH), &mut out);
-        partials += out.partials.len();
-        out.partials.clear();
-        if task.next_offset(0) == before {
-            break;
+    while feeds.iter_mut().any(|(_, records)| records.peek().is_some()) {
+        for (task, records) in &mut feeds {
+            task.records(0, now, records.by_ref().take(BATCH), &mut out);
+            partials += out.partials.len();
+            out.partials.clear();
         }
     }
-    let totals = task.totals();
-    assert_eq!(totals.counted, log.ends.len() as u64, "every event is counted: {totals:?}");
+    for ((task, _), log) in feeds.iter().zip(logs) {
+        let totals = task.totals();
+        assert_eq!(totals.counted, log.ends.len() as u64, "every event is counted: {totals:?}");
+    }
     assert!(partials > 0, "windows were closed and handed out");
 }

@@ -1,10 +1,9 @@
 //! CPU time of this process.
 
-/// User and system seconds of all threads so far, in steps of 10 ms.
+use rustix::time::{ClockId, clock_gettime};
+
+/// User and system seconds of all threads so far.
 pub(crate) fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let Some((_, fields)) = stat.rsplit_once(") ") else { return 0.0 };
-    let ticks =
-        |at: usize| fields.split(' ').nth(at).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(0.0);
-    (ticks(11) + ticks(12)) / 100.0
+    let spent = clock_gettime(ClockId::ProcessCPUTime);
+    spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
 }
