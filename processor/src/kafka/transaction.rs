@@ -9,7 +9,7 @@ use rdkafka::producer::{BaseProducer, Producer as _, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::offsets::list_of_commits;
-use super::producer::{Context, EpochAcks, OutboxRecord, Produced, queue};
+use super::producer::{Context, EpochAcks, OutboxRecord, Produced, queue, serve};
 use super::{Commit, KafkaError, KafkaProblem, ProducerSettings, settings};
 
 /// A transactional producer of one thread.
@@ -212,7 +212,7 @@ impl Transactor {
         }
         // Answers are taken here: the crate's own commit would wait for them in steps of 100 ms.
         while acks.outstanding() > 0 {
-            self.producer.poll(Duration::from_millis(10));
+            serve(&self.producer, Duration::from_millis(10));
             if patience.is_over() {
                 self.lose_patience("delivering the records of a transaction", patience)?;
             }
@@ -233,7 +233,7 @@ impl Transactor {
         loop {
             match queue(&self.producer, acks, record) {
                 Err(KafkaError::Backpressure { .. }) if !patience.is_over() => {
-                    self.producer.poll(ROOM_WAIT);
+                    serve(&self.producer, ROOM_WAIT);
                 }
                 other => return other,
             }
@@ -244,7 +244,7 @@ impl Transactor {
         // The crate takes answers as events, for which librdkafka's own abort would wait in vain.
         self.producer.purge(PurgeConfig::default().queue().inflight());
         while self.producer.in_flight_count() > 0 {
-            self.producer.poll(Duration::from_millis(1));
+            serve(&self.producer, Duration::from_millis(1));
             if patience.is_over() {
                 break;
             }
