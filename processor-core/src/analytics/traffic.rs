@@ -3,7 +3,7 @@
 mod snapshot;
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -159,8 +159,14 @@ fn by_name<K: Ord, V>(all: impl Iterator<Item = (K, V)>) -> Vec<(K, V)> {
 fn greatest<'a>(counts: &CountMap, n: usize, text: impl Fn(u32) -> &'a str) -> Vec<(u32, u32, u32)> {
     let mut all: Vec<_> = counts.iter().filter(|(_, requests, _)| *requests > 0).collect();
     if all.len() > n {
-        all.select_nth_unstable_by(n - 1, |a, b| b.1.cmp(&a.1).then_with(|| text(a.0).cmp(text(b.0))));
-        all.truncate(n);
+        let (_, &mut (_, least, _), _) =
+            all.select_nth_unstable_by_key(n - 1, |(_, requests, _)| Reverse(*requests));
+        // Texts lie anywhere in memory: only those with as many requests as the last that has a place are looked at.
+        let mut last: Vec<_> = all.extract_if(.., |(_, requests, _)| *requests <= least).collect();
+        last.retain(|(_, requests, _)| *requests == least);
+        let places = n - all.len();
+        last.select_nth_unstable_by(places - 1, |a, b| text(a.0).cmp(text(b.0)));
+        all.extend_from_slice(&last[..places]);
     }
     all
 }
@@ -344,6 +350,24 @@ fn ranked<K: Ord>(counts: &[(K, Count)]) -> impl Iterator<Item = &(K, Count)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_ties_for_the_last_places_the_lesser_texts_are_kept() {
+        let texts = ["e", "d", "c", "b", "a", "f"];
+        let mut counts = CountMap::default();
+        for (slot, requests) in (0..).zip([3, 2, 2, 2, 1, 0]) {
+            counts.add(slot, requests, 0);
+        }
+        let kept = |n| {
+            let mut kept: Vec<_> = greatest(&counts, n, |slot| texts[slot as usize]);
+            kept.sort_unstable();
+            kept.into_iter().map(|(slot, ..)| texts[slot as usize]).collect::<String>()
+        };
+        assert_eq!(
+            [kept(1), kept(2), kept(3), kept(4), kept(5), kept(6)],
+            ["e", "eb", "ecb", "edcb", "edcba", "edcba"]
+        );
+    }
 
     #[test]
     fn urls_of_as_many_requests_rank_by_their_whole_text() {
