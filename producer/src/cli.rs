@@ -238,14 +238,19 @@ impl IncidentArgs {
 }
 
 fn report(progress: &Progress) {
+    eprintln!("{}", line(progress));
+}
+
+fn line(progress: &Progress) -> String {
     let Progress { elapsed, target_rate, achieved_rate, deliveries } = progress;
-    eprintln!(
-        "{:>5.0} s  target {target_rate:.0}/s  achieved {achieved_rate:.0}/s  sent {}  in flight {}  failed {}",
+    let target = target_rate.map_or_else(|| "none".to_owned(), |rate| format!("{rate:.0}/s"));
+    format!(
+        "{:>5.0} s  target {target}  achieved {achieved_rate:.0}/s  sent {}  in flight {}  failed {}",
         elapsed.as_secs_f64(),
         deliveries.sent,
         deliveries.in_flight,
         deliveries.failed
-    );
+    )
 }
 
 fn conclude(summary: &Summary) {
@@ -306,4 +311,24 @@ pub fn end_on_signal(shutdown: &Shutdown) -> std::io::Result<()> {
         });
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Deliveries;
+
+    use super::*;
+
+    #[test]
+    fn a_run_that_keeps_no_pace_names_no_target() {
+        let deliveries = Deliveries { sent: 9, in_flight: 3, failed: 1 };
+        let progress =
+            Progress { elapsed: Duration::from_secs(7), target_rate: None, achieved_rate: 1.5e5, deliveries };
+        assert_eq!(line(&progress), "    7 s  target none  achieved 150000/s  sent 9  in flight 3  failed 1");
+        let paced = Progress { target_rate: Some(2e5), ..progress };
+        assert_eq!(
+            line(&paced),
+            "    7 s  target 200000/s  achieved 150000/s  sent 9  in flight 3  failed 1"
+        );
+    }
 }

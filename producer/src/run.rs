@@ -152,8 +152,8 @@ impl Shutdown {
 pub struct Progress {
     /// Since the start.
     pub elapsed: Duration,
-    /// Records per second asked for at this moment.
-    pub target_rate: f64,
+    /// Records per second asked for at this moment; `None` where nothing asks for a pace: unpaced, or with all sent.
+    pub target_rate: Option<f64>,
     /// Records per second since the last report.
     pub achieved_rate: f64,
     /// What has become of the records.
@@ -335,7 +335,7 @@ impl<'a, P: FnMut(&Progress)> Run<'a, P> {
             }
             let time =
                 start.map_or_else(now, |start| start.plus_micros(self.stream.elapsed().as_micros() as i64));
-            let rate = self.stream.rate(time);
+            let rate = self.options.paced.then(|| self.stream.rate(time));
             batch.clear();
             self.stream.tick(time, left, &mut batch);
             left -= batch.len() as u64;
@@ -344,10 +344,10 @@ impl<'a, P: FnMut(&Progress)> Run<'a, P> {
         if self.options.count.is_none() {
             batch.clear();
             self.stream.finish(&mut batch);
-            self.send(&batch, sink, 0.0)?;
+            self.send(&batch, sink, None)?;
         }
         let reports = &mut self.reports;
-        sink.finish(&mut |deliveries| reports.show(deliveries, 0.0))?;
+        sink.finish(&mut |deliveries| reports.show(deliveries, None))?;
         let elapsed = begun.elapsed();
         let summary = Summary {
             elapsed,
@@ -362,7 +362,7 @@ impl<'a, P: FnMut(&Progress)> Run<'a, P> {
     }
 
     /// Takes the batch to the sink; asked to shut down while there is no room, it gives up on the rest.
-    fn send(&mut self, batch: &Batch, sink: &mut impl Sink, rate: f64) -> Result<(), Error> {
+    fn send(&mut self, batch: &Batch, sink: &mut impl Sink, rate: Option<f64>) -> Result<(), Error> {
         self.tally.count(batch);
         if let Some(observer) = &mut self.observer {
             observer.observe_all(batch);
@@ -411,17 +411,17 @@ impl<P: FnMut(&Progress)> Reports<P> {
         Self { progress, begun: Instant::now(), rates: Rates::default() }
     }
 
-    fn advance(&mut self, target_rate: f64) {
-        self.rates.advance(self.begun.elapsed(), target_rate);
+    fn advance(&mut self, target_rate: Option<f64>) {
+        self.rates.advance(self.begun.elapsed(), target_rate.unwrap_or(0.0));
     }
 
     fn is_due(&self) -> bool {
         self.rates.is_due(self.begun.elapsed())
     }
 
-    fn show(&mut self, deliveries: Deliveries, target_rate: f64) {
+    fn show(&mut self, deliveries: Deliveries, target_rate: Option<f64>) {
         let elapsed = self.begun.elapsed();
-        self.rates.advance(elapsed, target_rate);
+        self.rates.advance(elapsed, target_rate.unwrap_or(0.0));
         if !self.rates.is_due(elapsed) {
             return;
         }
