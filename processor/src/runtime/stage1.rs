@@ -1,5 +1,7 @@
 //! A worker's tasks and their epochs.
 
+mod epochs;
+mod slot;
 mod status;
 
 use std::collections::BTreeMap;
@@ -8,108 +10,27 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use events::Timestamp;
-use processor_core::{
-    Checkpoint, Delivery, EpochId, Record, Task, TaskEpochs, TaskOutputs, TaskStep, TaskTotals,
-};
+use processor_core::{Delivery, EpochId, Record, TaskEpochs, TaskOutputs};
 
 use super::RunError;
-use super::publisher::{Published, Publisher, RELAYS, TaskEpoch};
+use super::publisher::{Publisher, RELAYS, TaskEpoch};
 use super::shared::{Shared, now};
-use super::snapshots::{self, Frozen};
+use super::snapshots::Frozen;
 use super::stage0::{RelaySlot, Stage0};
-use super::watch::Pace;
 use crate::kafka::{Commit, Consumer, PartitionEnd, PartitionProblem, Run};
+
+use epochs::Aborts;
+pub(super) use slot::{NO_END, TaskSlot};
 
 /// Sealed epochs that no merge has dealt with. Beyond it nothing is read: at two epochs a second, 30 s of records are
 /// read ahead of a sink that does not confirm.
 const EPOCHS_IN_FLIGHT_MAX: usize = 60;
-/// Epochs that wait for their transaction, one of them under way. Beyond it the open one grows instead.
-const EPOCHS_UNPUBLISHED_MAX: usize = 2;
 /// Dead letters and late records of an epoch; beyond it the epoch is sealed at once.
 const OUTPUTS_MAX: usize = 20_000;
 /// The part of what a worker may have unpublished that an epoch has at most, so that one grows while one is published.
 const EPOCH_SHARE: usize = 3;
 /// How often tasks are told the wall clock.
 const TICK: Duration = Duration::from_millis(200);
-/// Aborts of one epoch in a row after which the process ends: what Kafka refuses so often it refuses for good.
-const ABORTS_MAX: u32 = 20;
-/// The pause after the first abort; doubled up to [`ABORT_PAUSE_MAX`].
-const ABORT_PAUSE: Duration = Duration::from_millis(100);
-const ABORT_PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How long a rebalance waits for the transactions of what was read.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A task with what the shell knows of it.
-pub(super) struct TaskSlot {
-    partition: i32,
-    task: Task,
-    /// Where a bounded run ends, per input; empty otherwise.
-    ends: Vec<i64>,
-    /// The same per input that is re-keyed and its partitions.
-    source_ends: Arc<Vec<Vec<i64>>>,
-    ended: bool,
-    starts: Vec<Checkpoint>,
-    /// Per input, where its partition ended when everything of it had been read.
-    partition_ends: Vec<Option<i64>>,
-    published: TaskTotals,
-    /// Windows withheld that are published.
-    withheld: u64,
-    pace: Pace,
-    /// What it was last seen doing, and since when.
-    state: (&'static str, i64),
-}
-
-impl TaskSlot {
-    pub(super) fn new(
-        partition: i32,
-        task: Task,
-        starts: Vec<Checkpoint>,
-        ends: Vec<i64>,
-        source_ends: Arc<Vec<Vec<i64>>>,
-    ) -> Self {
-        let partition_ends = vec![None; starts.len()];
-        Self {
-            partition,
-            task,
-            ends,
-            source_ends,
-            ended: false,
-            starts,
-            partition_ends,
-            published: TaskTotals::default(),
-            withheld: 0,
-            pace: Pace::default(),
-            state: ("", 0),
-        }
-    }
-
-    /// For a bounded run: whether everything up to its end has been read of an input.
-    fn has_reached_end(&self, input: usize) -> bool {
-        match self.ends[input] {
-            NO_END => self.task.has_heard_of(&self.source_ends),
-            end => end == 0 || self.task.next_offset(input) >= end,
-        }
-    }
-
-    /// Whether every record of an input's partition has been read: nothing came after its end was told, and the last
-    /// fetch saw no later end (a record that waits in a queue of ours, or an open transaction, is later).
-    fn is_caught_up(&self, consumer: &Consumer, topic: &str, input: usize) -> bool {
-        self.partition_ends[input].is_some_and(|end| {
-            self.task.next_offset(input) <= end
-                && consumer.end_offset(topic, self.partition).is_some_and(|latest| latest <= end)
-        })
-    }
-}
-
-/// The by-user topic has no end offset of the start: it ends where what relays have sent on does.
-pub(super) const NO_END: i64 = i64::MAX;
-
-/// Aborted transactions in a row.
-#[derive(Default)]
-struct Aborts {
-    count: u32,
-    again_at: Option<Instant>,
-}
 
 /// The tasks of a worker.
 pub(super) struct Stage1 {
@@ -200,30 +121,6 @@ impl Stage1 {
             reports.task_committed_at.remove(partition);
         }
         Ok(())
-    }
-
-    /// Waits until no transaction is under way, with what was read in it where that still may be published.
-    fn settle(&mut self, lost: bool) -> Result<(), RunError> {
-        if !lost && !self.membership_lost {
-            self.emit_all(); // the log may be gone, with the topic: then nobody can count it again
-            self.seal();
-        }
-        let started = Instant::now();
-        loop {
-            if lost {
-                self.membership_lost = true; // publishes nothing more
-            }
-            self.turn_epochs()?;
-            let waiting =
-                if self.membership_lost { self.epochs.publishing() } else { self.epochs.unpublished() };
-            // A transaction under way has to be decided: its records and offsets cannot be taken back here.
-            if waiting == 0 || (started.elapsed() > SETTLE_TIMEOUT && self.epochs.publishing() == 0) {
-                return Ok(());
-            }
-            if let Some(answer) = self.publisher.answer(Duration::from_millis(100)) {
-                self.take_answer(answer)?;
-            }
-        }
     }
 
     /// Whether records may be read: not while too much waits to be published or merged.
@@ -376,37 +273,6 @@ impl Stage1 {
         self.freeze_last(&all);
     }
 
-    /// Freezes the states whose turn it is, as they are at the offsets that are about to be committed. Those of a bounded
-    /// run that is over have decided what a later run will decide otherwise.
-    fn freeze(&mut self) -> Vec<Frozen> {
-        let Self { tasks, shared, frozen, .. } = self;
-        let waits = |partition| frozen.iter().any(|(_, frozen)| frozen.partition == partition);
-        let turn = tasks.values_mut().filter(|slot| !slot.ended && !waits(slot.partition));
-        turn.filter_map(|slot| snapshots::freeze(shared, slot.partition, &mut slot.task, false)).collect()
-    }
-
-    /// The same for tasks that are about to leave, whether it is their turn or not.
-    fn freeze_last(&mut self, partitions: &[i32]) {
-        let Self { tasks, shared, .. } = self;
-        let leaving = tasks.values_mut().filter(|slot| !slot.ended && partitions.contains(&slot.partition));
-        let states: Vec<_> = leaving
-            .filter_map(|slot| snapshots::freeze(shared, slot.partition, &mut slot.task, true))
-            .collect();
-        let last = self.last_sealed;
-        states.into_iter().for_each(|state| self.keep(last, state));
-    }
-
-    /// Writes a state once its epoch is committed: what is never committed never happened, and what the wall clock
-    /// decides the next time may be something else. (At least once, the commit comes much later and is not waited for.)
-    fn keep(&mut self, epoch: Option<EpochId>, state: Frozen) {
-        match epoch {
-            Some(id) if self.shared.delivery == Delivery::ExactlyOnce && self.epochs.unpublished() > 0 => {
-                self.frozen.push((id, state));
-            }
-            _ => state.submit(&self.shared),
-        }
-    }
-
     fn tick(&mut self) {
         // A partition is silent for certain only as far as Kafka has answered.
         let Some(ago) = self.shared.membership.answered_ago() else { return };
@@ -435,126 +301,6 @@ impl Stage1 {
         if ended {
             self.seal();
             self.publish_status();
-        }
-    }
-
-    fn may_seal(&self) -> bool {
-        let room = match self.shared.delivery {
-            Delivery::ExactlyOnce => EPOCHS_UNPUBLISHED_MAX,
-            Delivery::AtLeastOnce => EPOCHS_IN_FLIGHT_MAX,
-        };
-        self.may_go_on() && self.epochs.unpublished() < room
-    }
-
-    /// Ends the epoch: its outputs and the offsets after them go on together.
-    fn seal(&mut self) {
-        self.sealed_at = Instant::now();
-        let commits: Vec<Commit> = self.commits();
-        let states = self.freeze();
-        let outputs = std::mem::take(&mut self.outputs);
-        self.open_bytes = 0;
-        let relayed = self.stage0.seal();
-        if outputs.values().all(TaskOutputs::is_empty) && commits.is_empty() && relayed.is_none() {
-            let last = self.last_sealed;
-            states.into_iter().for_each(|state| self.keep(last, state));
-            return;
-        }
-        let outputs = outputs.into_iter().filter(|(_, outputs)| !outputs.is_empty());
-        let outputs: BTreeMap<i32, _> =
-            outputs.map(|(partition, outputs)| (partition, Arc::new(outputs))).collect();
-        let bytes = outputs.values().map(|outputs| outputs.bytes()).sum();
-        let id = self.epochs.seal(TaskEpoch { outputs, commits, relayed, sealed_ms: now().millis(), bytes });
-        self.last_sealed = Some(id);
-        states.into_iter().for_each(|state| self.keep(Some(id), state));
-        self.shared.epochs.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The checkpoints that differ from what was handed to an epoch last.
-    fn commits(&mut self) -> Vec<Commit> {
-        let mut commits = Vec::new();
-        for slot in self.tasks.values_mut() {
-            for (topic, checkpoint) in self.shared.task_topics.iter().zip(slot.task.checkpoints()) {
-                let commit = Commit {
-                    topic: topic.clone(),
-                    partition: slot.partition,
-                    next_offset: checkpoint.next_offset,
-                    metadata: checkpoint.metadata(),
-                };
-                let key = (commit.topic.clone(), commit.partition);
-                let nothing_read = commit.next_offset == 0;
-                if !nothing_read && self.committed.get(&key) != Some(&commit) {
-                    self.committed.insert(key, commit.clone());
-                    commits.push(commit);
-                }
-            }
-        }
-        commits
-    }
-
-    /// Publishes and commits what may be.
-    fn turn_epochs(&mut self) -> Result<(), RunError> {
-        if self.membership_lost || self.aborts.again_at.is_some_and(|at| Instant::now() < at) {
-            return Ok(());
-        }
-        for (partition, next_offset) in self.shared.merged() {
-            self.epochs.merged(partition as u32, next_offset);
-        }
-        while let Some(step) = self.epochs.next() {
-            match step {
-                TaskStep::Publish(id) => {
-                    let epoch = self.epochs.payload_mut(id).expect("what is to be published is in flight");
-                    self.publisher.publish(id, epoch)?;
-                }
-                TaskStep::Commit(epoch) => {
-                    if let Err(error) = self.consumer.commit(&epoch.offsets()) {
-                        // A rebalance may be under way; a later commit covers this one, and a lost one repeats work.
-                        self.shared.error(&error);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn take_answer(&mut self, (id, published): (EpochId, Published)) -> Result<(), RunError> {
-        match published {
-            Published::Done(partials) => {
-                self.aborts = Aborts::default();
-                if let Some(epoch) = self.epochs.payload_mut(id) {
-                    // Only the offsets may still have to be committed.
-                    epoch.outputs = BTreeMap::new();
-                    epoch.bytes = 0;
-                    if let Some(relayed) = &mut epoch.relayed {
-                        self.stage0.published(relayed);
-                        relayed.records = Arc::default();
-                    }
-                }
-                self.epochs.published(id, partials);
-                for (_, state) in self.frozen.extract_if(.., |(epoch, _)| *epoch <= id) {
-                    state.submit(&self.shared);
-                }
-                Ok(())
-            }
-            Published::Failed(error) => Err(error),
-            Published::Aborted { reason, membership_lost } => {
-                self.shared.transactions.aborted(&reason);
-                self.epochs.aborted(id);
-                if membership_lost {
-                    tracing::warn!(reason, "the group gave our partitions away; waiting for it to say so");
-                    self.membership_lost = true;
-                    return Ok(());
-                }
-                self.aborts.count += 1;
-                if self.aborts.count >= ABORTS_MAX {
-                    let text =
-                        format!("{ABORTS_MAX} transactions in a row were aborted, the last as {reason}");
-                    return Err(RunError::Output(text));
-                }
-                let pause = (ABORT_PAUSE * 2_u32.pow(self.aborts.count.min(8))).min(ABORT_PAUSE_MAX);
-                self.aborts.again_at = Some(Instant::now() + pause);
-                self.shared.problem(format!("a transaction was aborted and is repeated: {reason}"));
-                Ok(())
-            }
         }
     }
 }

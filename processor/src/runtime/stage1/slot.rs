@@ -1,0 +1,73 @@
+//! What a worker keeps beside a task.
+
+use std::sync::Arc;
+
+use processor_core::{Checkpoint, Task, TaskTotals};
+
+use super::super::watch::Pace;
+use crate::kafka::Consumer;
+
+/// A task with what the shell knows of it.
+pub(in super::super) struct TaskSlot {
+    pub(super) partition: i32,
+    pub(super) task: Task,
+    /// Where a bounded run ends, per input; empty otherwise.
+    pub(super) ends: Vec<i64>,
+    /// The same per input that is re-keyed and its partitions.
+    pub(super) source_ends: Arc<Vec<Vec<i64>>>,
+    pub(super) ended: bool,
+    pub(super) starts: Vec<Checkpoint>,
+    /// Per input, where its partition ended when everything of it had been read.
+    pub(super) partition_ends: Vec<Option<i64>>,
+    pub(super) published: TaskTotals,
+    /// Windows withheld that are published.
+    pub(super) withheld: u64,
+    pub(super) pace: Pace,
+    /// What it was last seen doing, and since when.
+    pub(super) state: (&'static str, i64),
+}
+
+impl TaskSlot {
+    pub(in super::super) fn new(
+        partition: i32,
+        task: Task,
+        starts: Vec<Checkpoint>,
+        ends: Vec<i64>,
+        source_ends: Arc<Vec<Vec<i64>>>,
+    ) -> Self {
+        let partition_ends = vec![None; starts.len()];
+        Self {
+            partition,
+            task,
+            ends,
+            source_ends,
+            ended: false,
+            starts,
+            partition_ends,
+            published: TaskTotals::default(),
+            withheld: 0,
+            pace: Pace::default(),
+            state: ("", 0),
+        }
+    }
+
+    /// For a bounded run: whether everything up to its end has been read of an input.
+    pub(super) fn has_reached_end(&self, input: usize) -> bool {
+        match self.ends[input] {
+            NO_END => self.task.has_heard_of(&self.source_ends),
+            end => end == 0 || self.task.next_offset(input) >= end,
+        }
+    }
+
+    /// Whether every record of an input's partition has been read: nothing came after its end was told, and the last
+    /// fetch saw no later end (a record that waits in a queue of ours, or an open transaction, is later).
+    pub(super) fn is_caught_up(&self, consumer: &Consumer, topic: &str, input: usize) -> bool {
+        self.partition_ends[input].is_some_and(|end| {
+            self.task.next_offset(input) <= end
+                && consumer.end_offset(topic, self.partition).is_some_and(|latest| latest <= end)
+        })
+    }
+}
+
+/// The by-user topic has no end offset of the start: it ends where what relays have sent on does.
+pub(in super::super) const NO_END: i64 = i64::MAX;
