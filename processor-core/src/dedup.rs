@@ -290,7 +290,7 @@ impl Generation {
         let ids = &mut self.ids[segment];
         if ids.len() == ids.capacity() {
             // Not twofold, as these are most of the memory.
-            ids.reserve_exact(ids.len() / 2 + 8);
+            ids.reserve_exact(ids.len() / 4 + 8);
         }
         ids.push(packed);
         // Each segment's list ends elsewhere, and new memory is not near.
