@@ -77,7 +77,7 @@ pub struct Panel {
     overrides: Vec<Value>,
     transformations: Vec<Value>,
     data_links: Vec<Value>,
-    sort_by: Option<&'static str>,
+    sort_by: Option<(&'static str, bool)>,
 }
 
 impl Panel {
@@ -211,7 +211,14 @@ impl Panel {
     /// Sorts a table by a column, the greatest first.
     #[must_use]
     pub const fn sorted_by(mut self, column: &'static str) -> Self {
-        self.sort_by = Some(column);
+        self.sort_by = Some((column, true));
+        self
+    }
+
+    /// Sorts a table by a column, the least first.
+    #[must_use]
+    pub const fn sorted_up_by(mut self, column: &'static str) -> Self {
+        self.sort_by = Some((column, false));
         self
     }
 
@@ -319,8 +326,11 @@ impl Panel {
                 "valueMode": "color", "minVizWidth": 0, "minVizHeight": 10,
             }),
             Kind::Table => {
-                let sort: Vec<_> =
-                    self.sort_by.iter().map(|column| json!({"displayName": column, "desc": true})).collect();
+                let sort: Vec<_> = self
+                    .sort_by
+                    .iter()
+                    .map(|(column, down)| json!({"displayName": column, "desc": down}))
+                    .collect();
                 json!({"showHeader": true, "cellHeight": "sm", "sortBy": sort, "footer": {"show": false, "reducer": ["sum"], "fields": ""}})
             }
             Kind::AlertList => json!({

@@ -73,6 +73,28 @@ fn every_panel_explains_itself() {
     }
 }
 
+/// InfluxDB gives series backwards where it is asked for the newest first, and Grafana columns of tags in any order.
+#[test]
+fn every_table_names_and_sorts_its_columns() {
+    for board in generated_boards() {
+        for panel in panels(&board).filter(|panel| panel["type"] == "table") {
+            let title = &panel["title"];
+            let steps = panel["transformations"].as_array().unwrap();
+            let step = |id: &str| steps.iter().find(|step| step["id"] == id).map(|step| &step["options"]);
+            let shown = step("organize").unwrap_or_else(|| panic!("{title} leaves its columns as they come"));
+            // Grouping puts them into an order of its own.
+            let order = &shown["indexByName"];
+            assert!(order.is_object() || step("groupBy").is_some(), "{title}: columns in any order");
+            let named = &shown["renameByName"];
+            let sort = &panel["options"]["sortBy"][0]["displayName"];
+            assert!(
+                named.as_object().unwrap().values().any(|name| name == sort),
+                "{title}: sorted by {sort}"
+            );
+        }
+    }
+}
+
 #[test]
 fn every_query_names_a_measurement_its_tags_and_its_fields() {
     let shown = queries(&Slo::default(), &Bindings::between(0, 1)).into_iter().map(|query| query.influxql);

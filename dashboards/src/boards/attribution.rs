@@ -148,6 +148,8 @@ fn campaigns() -> Vec<Panel> {
             "organize",
             &json!({
                 "excludeByName": {"Time": true, "time": true},
+                // Grafana gives columns of tags in any order.
+                "indexByName": {"campaign": 0, "model": 1, "conversions": 2, "credit": 3, "revenue": 4},
                 "renameByName": {
                     "campaign": "Campaign", "model": "Model", "conversions": "Conversions", "credit": "Credit",
                     "revenue": "Revenue",

@@ -1,4 +1,5 @@
 use processor_core::schema;
+use serde_json::json;
 
 use super::{chosen, route_variable, totals_by};
 use crate::board::{Board, Row};
@@ -98,6 +99,14 @@ fn by_name() -> Vec<Panel> {
             .by(source.tag("rank"))
             .newest()
     };
+    let ranks = |name: &str, heading: &str| {
+        json!({
+            "indexByName": {"rank": 0, name: 1, "requests": 2, "errors": 3, "Time": 4},
+            "renameByName": {
+                "rank": "Rank", name: heading, "requests": "Requests", "errors": "Errors", "Time": "Window",
+            },
+        })
+    };
     vec![
         totals_by(
             Panel::new(
@@ -142,18 +151,22 @@ fn by_name() -> Vec<Panel> {
             Kind::Table,
             "Top URLs of the newest window",
             "short",
-            "By rank, as the newest window has them.",
+            "By rank. A window with fewer than 20 leaves the rest to an earlier one: see the last column.",
         )
         .query("", &newest(&urls, "url"))
+        .transform("organize", &ranks("url", "URL"))
+        .sorted_up_by("Rank")
         .size(12, 10),
         Panel::new(
             11,
             Kind::Table,
             "Top users of the newest window",
             "short",
-            "By rank, as the newest window has them.",
+            "By rank. A window with fewer than 20 leaves the rest to an earlier one: see the last column.",
         )
         .query("", &newest(&users, "user_id"))
+        .transform("organize", &ranks("user_id", "User"))
+        .sorted_up_by("Rank")
         .size(12, 10),
     ]
 }
