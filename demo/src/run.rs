@@ -108,12 +108,11 @@ fn start_kafka(plan: &Plan) -> Result<EmbeddedKafka, KafkaError> {
     let settings = &plan.settings;
     for input in &settings.inputs {
         kafka.create_topic(&input.topic, plan.partitions)?;
-        kafka.create_topic(&format!("{}.dlq", input.topic), 1)?;
-        kafka.create_topic(&format!("{}.late", input.topic), 1)?;
     }
     // One merge is enough for one process, and its windows are then all of them.
-    kafka.create_topic(&settings.kafka.partials_topic, 1)?;
-    kafka.create_topic(&settings.kafka.incidents_topic, 1)?;
+    for topic in runtime::output_topics(settings) {
+        kafka.create_topic(&topic, 1)?;
+    }
     Ok(kafka)
 }
 

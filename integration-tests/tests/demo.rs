@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use integration_tests::{Browser, Reply, Running, eventually, get, program};
+use integration_tests::{Browser, Influx, Reply, Running, eventually, get, program};
 use serde_json::Value;
 
 /// A picture of the page without a number has a third of this.
@@ -79,6 +79,30 @@ fn the_page_shows_numbers_in_a_browser_and_results_are_written_to_files() {
     assert!(demo.log().contains("nothing lost"), "{}", demo.log());
     let written: u64 = files(&dir.path().join("clickpulse-out"));
     assert!(written > 10_000, "results are written as files: {written} bytes");
+}
+
+#[test]
+fn results_go_to_a_real_influxdb_instead_where_one_is_named() {
+    let (influx, dir) = (Influx::start_own(), tempfile::tempdir().expect("a temporary folder"));
+    let token = dir.path().join("token");
+    std::fs::write(&token, influx.write_token()).expect("the folder can be written");
+    let mut command = Command::new(program("demo"));
+    command
+        .args(["--listen", "127.0.0.1:0", "--rate", "2000", "--influx-url", influx.url()])
+        .args(["--influx-org", influx.org(), "--influx-token-file"])
+        .arg(&token)
+        .current_dir(dir.path());
+    let mut demo = Running::spawn("demo", command, &dir.path().join("demo.log"));
+    eventually("influxdb has requests and what the pipeline says of itself", || {
+        assert!(demo.is_running(), "{}", demo.log());
+        let raw = &influx.buckets().raw;
+        let (requests, reports) = (influx.points(raw, "http").len(), influx.points(raw, "pipeline").len());
+        if requests > 0 && reports >= 2 { Ok(()) } else { Err(format!("{requests} and {reports} points")) }
+    });
+    demo.signal("INT");
+    assert_eq!(demo.wait(Duration::from_secs(60)), 0, "{}", demo.log());
+    assert!(demo.log().contains("nothing lost"), "{}", demo.log());
+    assert!(!dir.path().join("clickpulse-out").exists(), "no files beside it");
 }
 
 /// Bytes in a folder and those below.

@@ -44,6 +44,7 @@ use crate::web::{self, IncidentHandler};
 pub use crate::kafka::admin::MissingTopics;
 use session::Session;
 use shared::{Parts, Shared};
+pub use topology::output_topics;
 
 /// How a run differs from the usual one.
 #[derive(Clone, Default)]

@@ -97,19 +97,7 @@ impl Search<'_> {
             Err(KafkaError::UnknownTopic { .. }) => tasks.min(MERGE_PARTITIONS_MAX),
             existing => existing?,
         };
-        let mut topics = vec![
-            TopicSpec::partials(&settings.kafka.partials_topic, merges),
-            TopicSpec::incidents(&settings.kafka.incidents_topic),
-        ];
-        if !unkeyed.is_empty() {
-            topics.push(TopicSpec::by_user(&settings.kafka.by_user_topic, tasks));
-        }
-        for input in &settings.inputs {
-            topics.extend([TopicSpec::dead_letters(&input.topic), TopicSpec::late(&input.topic)]);
-        }
-        if settings.influxdb.is_some() {
-            topics.push(TopicSpec::dead_points(sinks::DEAD_POINTS_TOPIC));
-        }
+        let topics = outputs(settings, tasks, merges);
         admin.ensure_topics(&topics, missing, TOPICS_TIMEOUT)?;
         board.update(|status| status.kafka_problem = Some("joining the consumer group".to_owned()));
         let names = Names::of(settings);
@@ -118,6 +106,32 @@ impl Search<'_> {
             Layout::of(&names, core, &found, None).map_err(|unfit| RunError::Inputs(unfit.to_string()))?;
         Ok(Some(layout.within(settings)))
     }
+}
+
+/// What is written to in Kafka, with the partitions of what is divided among tasks or merges.
+fn outputs(settings: &Settings, tasks: i32, merges: i32) -> Vec<TopicSpec> {
+    let mut topics = vec![
+        TopicSpec::partials(&settings.kafka.partials_topic, merges),
+        TopicSpec::incidents(&settings.kafka.incidents_topic),
+    ];
+    if settings.inputs.iter().any(|input| !input.keyed) {
+        topics.push(TopicSpec::by_user(&settings.kafka.by_user_topic, tasks));
+    }
+    for input in &settings.inputs {
+        topics.extend([TopicSpec::dead_letters(&input.topic), TopicSpec::late(&input.topic)]);
+    }
+    if settings.influxdb.is_some() {
+        topics.push(TopicSpec::dead_points(sinks::DEAD_POINTS_TOPIC));
+    }
+    topics
+}
+
+/// The names of the topics that a processor with these settings writes to.
+///
+/// It makes what is missing of them, unless [told to leave that to the broker](RunOptions::leave_topics_to_broker).
+#[must_use]
+pub fn output_topics(settings: &Settings) -> Vec<String> {
+    outputs(settings, 1, 1).into_iter().map(|topic| topic.name).collect()
 }
 
 /// The number of partitions of a topic, once it is there. `None` when asked to stop.
