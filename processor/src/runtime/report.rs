@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use events::Reason;
+use events::{Reason, Timestamp};
 use processor_core::{Beyond, Delivery, FieldValue, MergeCheckpoint, Point, Resolution, TaskTotals, schema};
 
 use super::assign::Coordinator;
@@ -22,7 +22,8 @@ const STATUS_EVERY: Duration = Duration::from_millis(500);
 /// How often commits of merges elsewhere are asked for.
 const FOREIGN_EVERY: Duration = Duration::from_secs(1);
 const FOREIGN_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often the measurement `pipeline` gets a point, traffic or not.
+/// How often the measurement `pipeline` gets a point, traffic or not: once in each such interval of the wall clock, at its
+/// beginning, so that none of a dashboard's intervals is without.
 const PIPELINE_EVERY: Duration = Duration::from_secs(10);
 /// The rate shown is of this long.
 const RATE_SPAN: Duration = Duration::from_secs(5);
@@ -33,7 +34,8 @@ pub(super) struct Reporter {
     started: Instant,
     status_at: Instant,
     foreign_at: Instant,
-    pipeline_at: Option<Instant>,
+    /// The interval of the last point.
+    pipeline_at: Option<Timestamp>,
     /// Records consumed at the moments of the last seconds, the oldest first.
     consumed: VecDeque<(Instant, u64)>,
 }
@@ -63,9 +65,10 @@ impl Reporter {
             publish(&self.shared);
             self.rate();
         }
-        if self.pipeline_at.is_none_or(|at| at.elapsed() >= PIPELINE_EVERY) {
-            self.pipeline_at = Some(Instant::now());
-            let point = pipeline_point(&self.shared, self.started.elapsed());
+        let interval = interval_of(now());
+        if self.pipeline_at != Some(interval) {
+            self.pipeline_at = Some(interval);
+            let point = pipeline_point(&self.shared, interval, self.started.elapsed());
             self.shared.submit(vec![point], Ack::new(|| ()));
         }
     }
@@ -259,7 +262,12 @@ fn uncommitted_age_ms(task: &TaskStatus) -> Option<i64> {
     task.commit_age_ms.filter(|_| task.position > task.committed)
 }
 
-fn pipeline_point(shared: &Shared, uptime: Duration) -> Point {
+/// Where the interval of [`PIPELINE_EVERY`] begins that a moment lies in.
+fn interval_of(moment: Timestamp) -> Timestamp {
+    moment.plus_micros(-moment.micros().rem_euclid(PIPELINE_EVERY.as_micros() as i64))
+}
+
+fn pipeline_point(shared: &Shared, interval: Timestamp, uptime: Duration) -> Point {
     let status = shared.board.get();
     let integer = |value: u64| FieldValue::Integer(i64::try_from(value).unwrap_or(i64::MAX));
     let now = now();
@@ -306,5 +314,21 @@ fn pipeline_point(shared: &Shared, uptime: Duration) -> Point {
     };
     let fields = schema::PIPELINE.fields.iter().map(|(name, _)| value(name)).collect();
     let tags = vec!["processor".into(), shared.instance.as_str().into()];
-    Point::new(Resolution::Raw, &schema::PIPELINE, tags, fields, now)
+    Point::new(Resolution::Raw, &schema::PIPELINE, tags, fields, interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_interval_of_a_dashboard_has_one_point() {
+        let begins = |micros| interval_of(Timestamp::from_micros(micros)).micros();
+        // Every 10 s and a little later each time, as timers are.
+        let points: Vec<i64> =
+            (0..4_000).map(|at| begins(1_793_491_200_000_000 + at * 10_050_000 / 20)).collect();
+        let mut distinct = points;
+        distinct.dedup();
+        assert!(distinct.windows(2).all(|pair| pair[1] - pair[0] == 10_000_000));
+    }
 }
