@@ -162,6 +162,20 @@ impl Panel {
         self
     }
 
+    /// Draws every series whose name matches the expression as a dashed line with nothing below it: a limit.
+    #[must_use]
+    pub fn limit(mut self, name_regex: &str) -> Self {
+        self.overrides.push(json!({
+            "matcher": {"id": "byRegexp", "options": name_regex},
+            "properties": [
+                {"id": "color", "value": {"mode": "fixed", "fixedColor": "red"}},
+                {"id": "custom.fillOpacity", "value": 0},
+                {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [10, 10]}},
+            ],
+        }));
+        self
+    }
+
     /// Green for 2xx, blue for 3xx, orange for 4xx, red for 5xx, in shades so that statuses stay apart.
     #[must_use]
     pub fn status_colors(self) -> Self {
@@ -241,14 +255,19 @@ impl Panel {
             "type": self.kind.plugin(),
             "gridPos": {"x": x, "y": y, "w": self.width, "h": self.height},
             "datasource": data_source(),
-            // The text of the variable is the window's length, its value the bucket: no bucket is shorter than a window.
-            "interval": "${resolution:text}",
+            "interval": self.least_interval(),
             "maxDataPoints": if self.kind == Kind::Cells { 90 } else { 600 },
             "targets": targets,
             "transformations": self.transformations,
             "fieldConfig": {"defaults": self.field_defaults(), "overrides": self.overrides},
             "options": self.options(),
         })
+    }
+
+    /// No interval is shorter than a window of what is read: the variable's text is the length, its value the bucket.
+    fn least_interval(&self) -> &'static str {
+        let follows_the_variable = |query: &Query| query.influxql.contains("${resolution}");
+        if self.queries.iter().any(follows_the_variable) { "${resolution:text}" } else { "10s" }
     }
 
     fn target(&self, query: &Query, id: char) -> Value {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dashboards::alert::NoData;
 use dashboards::{Bindings, Slo, alert_rules, artefacts, boards, queries};
+use events::EventType;
 use processor_core::schema;
 use serde_json::Value;
 
@@ -58,7 +59,6 @@ fn every_panel_explains_itself() {
         for panel in panels(&board) {
             let title = &panel["title"];
             assert!(panel["description"].as_str().unwrap().len() > 20, "{title}: description");
-            assert_eq!(panel["interval"], "${resolution:text}", "{title}: shortest interval");
             assert_eq!(panel["datasource"]["uid"], dashboards::DATA_SOURCE_UID, "{title}");
             assert_eq!(panel["datasource"]["type"], "influxdb", "{title}");
             let defaults = &panel["fieldConfig"]["defaults"];
@@ -71,6 +71,41 @@ fn every_panel_explains_itself() {
             }
         }
     }
+}
+
+/// Points of instances come every 10 s whatever window is chosen, and a rate over one interval of an hour shows nothing.
+#[test]
+fn only_what_follows_the_chosen_window_is_cut_into_its_intervals() {
+    let mut always_fine = 0;
+    for board in generated_boards() {
+        for panel in
+            panels(&board).filter(|panel| panel["targets"].as_array().is_some_and(|all| !all.is_empty()))
+        {
+            let mut queries =
+                panel["targets"].as_array().unwrap().iter().map(|it| it["query"].as_str().unwrap());
+            let chosen = queries.any(|query| query.contains("\"${resolution}\""));
+            always_fine += usize::from(!chosen);
+            let least = if chosen { "${resolution:text}" } else { "10s" };
+            assert_eq!(panel["interval"], least, "{}", panel["title"]);
+        }
+    }
+    assert!(always_fine > 20, "{always_fine} panels read the finest windows whatever is chosen");
+}
+
+#[test]
+fn every_event_type_has_a_colour_of_its_own() {
+    let boards = generated_boards();
+    let by_type =
+        boards.iter().flat_map(panels).find(|panel| panel["title"] == "Events per second by type").unwrap();
+    let overrides = by_type["fieldConfig"]["overrides"].as_array().unwrap();
+    let of_type = |name: &str| {
+        let of = overrides.iter().find(|of| of["matcher"]["options"] == format!("/^{name}$/"));
+        of.unwrap_or_else(|| panic!("{name} has no colour"))["properties"][0]["value"]["fixedColor"]
+            .as_str()
+            .unwrap()
+    };
+    let colors: BTreeSet<_> = EventType::ALL.iter().map(|kind| of_type(kind.name())).collect();
+    assert_eq!(colors.len(), EventType::ALL.len());
 }
 
 /// InfluxDB gives series backwards where it is asked for the newest first, and Grafana columns of tags in any order.

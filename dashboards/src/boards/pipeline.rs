@@ -308,7 +308,7 @@ fn resources() -> Vec<Panel> {
         .query("resident $tag_instance", &by_instance(pipeline.max("rss_bytes")))
         .query("state $tag_instance", &by_instance(pipeline.max("state_bytes")))
         .query("budget $tag_instance", &by_instance(pipeline.max("memory_budget")))
-        .color("/^budget/", "red")
+        .limit("/^budget/")
         .size(8, 8),
         Panel::new(19, Kind::Lines, "CPU cores", "none", "CPU seconds used per second.")
             .query("$tag_instance", &by_instance(pipeline.growth("cpu_seconds")))

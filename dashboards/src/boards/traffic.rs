@@ -5,6 +5,20 @@ use super::{chosen, route_variable, totals_by};
 use crate::board::{Board, Row};
 use crate::panel::{Kind, Panel};
 
+/// One for each type, as Grafana's choice by name gives some that are stacked upon each other the same.
+const EVENT_COLORS: [(&str, &str); 10] = [
+    ("page_view", "blue"),
+    ("search", "purple"),
+    ("product_click", "green"),
+    ("add_to_cart", "yellow"),
+    ("remove_from_cart", "red"),
+    ("checkout", "orange"),
+    ("purchase", "dark-green"),
+    ("ad_click", "light-blue"),
+    ("conversion", "dark-purple"),
+    ("other", "gray"),
+];
+
 /// How much, of what, by whom.
 pub(super) fn board() -> Board {
     Board {
@@ -73,9 +87,13 @@ fn over_time() -> Vec<Panel> {
                 .per_interval("0"),
         )
         .size(24, 11),
-        Panel::new(6, Kind::Stacked, "Events per second by type", "eps", "Counted events ÷ seconds of the interval.").query(
-            "$tag_event_type",
-            &events.select(events.per_second("count")).by(events.tag("event_type")).per_interval("0"),
+        EVENT_COLORS.into_iter().fold(
+            Panel::new(6, Kind::Stacked, "Events per second by type", "eps", "Counted events ÷ seconds of the interval.")
+                .query(
+                    "$tag_event_type",
+                    &events.select(events.per_second("count")).by(events.tag("event_type")).per_interval("0"),
+                ),
+            |panel, (kind, color)| panel.color(&format!("/^{kind}$/"), color),
         ),
         Panel::new(
             7,
@@ -92,7 +110,8 @@ fn over_time() -> Vec<Panel> {
 fn by_name() -> Vec<Panel> {
     let urls = chosen(&schema::URL_TOP);
     let users = chosen(&schema::USER_TOP);
-    let among = "Only windows in which it was among the 20 most requested, so a lower bound; exact for what is always among them.";
+    let among = "Only windows in which it was among the 20 most requested, so a lower bound; exact for what is always among them. \
+                 The newest 1,000 windows at most: choose longer ones for longer ranges.";
     let newest = |source: &crate::influxql::Source, name| {
         source
             .select([source.field(name), source.field("requests"), source.field("errors")].join(", "))
