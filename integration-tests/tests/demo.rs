@@ -99,6 +99,10 @@ fn results_go_to_a_real_influxdb_instead_where_one_is_named() {
         let (requests, reports) = (influx.points(raw, "http").len(), influx.points(raw, "pipeline").len());
         if requests > 0 && reports >= 2 { Ok(()) } else { Err(format!("{requests} and {reports} points")) }
     });
+    for report in influx.points(&influx.buckets().raw, "pipeline") {
+        let time_ms = report["time"].as_i64().expect("a time");
+        assert_eq!(time_ms % 10_000, 0, "each of a dashboard's intervals has one: {report:?}");
+    }
     demo.signal("INT");
     assert_eq!(demo.wait(Duration::from_secs(60)), 0, "{}", demo.log());
     assert!(demo.log().contains("nothing lost"), "{}", demo.log());

@@ -126,7 +126,8 @@ fn by_route() -> Vec<Panel> {
 fn by_name() -> Vec<Panel> {
     let urls = chosen(&schema::URL_TOP);
     let users = chosen(&schema::USER_TOP);
-    let failing = "Only windows in which it was among the 20 most requested, so a lower bound. Requests are those of the windows in which it failed. The newest 20,000 entries at most.";
+    let failing = "Only windows in which it was among the 20 most requested, so a lower bound. \
+                   Requests are those of the windows in which it failed. The newest 20,000 entries at most.";
     vec![
         totals_by(
             Panel::new(

@@ -162,8 +162,8 @@ fn greatest<'a>(counts: &CountMap, n: usize, text: impl Fn(u32) -> &'a str) -> V
         let (_, &mut (_, least, _), _) =
             all.select_nth_unstable_by_key(n - 1, |(_, requests, _)| Reverse(*requests));
         // Texts lie anywhere in memory: only those with as many requests as the last that has a place are looked at.
-        let mut last: Vec<_> = all.extract_if(.., |(_, requests, _)| *requests <= least).collect();
-        last.retain(|(_, requests, _)| *requests == least);
+        let rest = all.extract_if(.., |(_, requests, _)| *requests <= least);
+        let mut last: Vec<_> = rest.filter(|(_, requests, _)| *requests == least).collect();
         let places = n - all.len();
         last.select_nth_unstable_by(places - 1, |a, b| text(a.0).cmp(text(b.0)));
         all.extend_from_slice(&last[..places]);
