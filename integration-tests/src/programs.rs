@@ -233,6 +233,32 @@ impl Processor {
         })
     }
 
+    /// Waits until it is not ready for a reason that names all of these, and gives the reason: others may come before.
+    ///
+    /// # Panics
+    /// If that takes longer than [`eventually`] waits, or the processor ends.
+    pub fn await_reason(&mut self, names: &[&str]) -> String {
+        eventually(&format!("/readyz is 503 and names {names:?}"), || {
+            assert!(self.process.is_running(), "the processor runs; it said:\n{}", self.process.log());
+            let reply = self.get("/readyz")?;
+            let named = reply.status == 503 && names.iter().all(|name| reply.body.contains(name));
+            if named { Ok(reply.body) } else { Err(format!("{} {}", reply.status, reply.body)) }
+        })
+    }
+
+    /// Waits until the status tells of a problem with this text among the last ones.
+    ///
+    /// # Panics
+    /// If that takes longer than [`eventually`] waits.
+    pub fn await_said(&self, text: &str) {
+        eventually(&format!("the page says {text:?}"), || {
+            let status = self.status()?;
+            let mut errors = status["errors"].as_array().into_iter().flatten();
+            let said = errors.any(|error| error["text"].as_str().is_some_and(|said| said.contains(text)));
+            if said { Ok(()) } else { Err(status["errors"].to_string()) }
+        });
+    }
+
     /// The status document of `/api/v1/status`.
     ///
     /// # Errors

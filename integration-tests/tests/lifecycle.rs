@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use integration_tests::{Influx, Kafka, Names, Processor, ProcessorConfig, eventually};
+use integration_tests::{Influx, Kafka, Names, Processor, ProcessorConfig, Record, eventually};
 use serde_json::{Value, json};
 
 /// 2026-01-15T08:00:00Z, milliseconds: every event of a test lies in this hour.
@@ -53,8 +53,7 @@ fn partitions_are_taken_up_as_they_come_and_instances_without_one_stand_by() {
     // Only one of two keyed inputs is wider for now: users would not meet, so everything waits and says so.
     kafka.add_partitions(&names.topic, 3);
     for instance in &mut both {
-        let why = instance.await_readiness(503);
-        assert!(why.contains("has 3 partition(s)") && why.contains("same number"), "{why}");
+        instance.await_reason(&["has 3 partition(s)", "same number"]);
     }
     views(&kafka, &names.topic, 60, 600);
     kafka.add_partitions(&second, 3);
@@ -85,14 +84,18 @@ fn a_topic_that_is_made_again_counts_on_from_where_the_numbers_were() {
 
     // While it runs.
     kafka.delete_topic(&names.topic);
-    let why = processor.await_readiness(503);
-    assert!(why.contains(&names.topic) && why.contains("does not exist"), "{why}");
+    processor.await_reason(&[&names.topic, "does not exist"]);
     kafka.create_topic(&names.topic, 2);
     views(&kafka, &names.topic, 30, 400);
     kafka.produce(&names.topic, [("u", &b"no event"[..])]);
     await_requests(&influx, 1_300);
     processor.await_ready();
-    let [letter] = &kafka.read_all(&names.dead_letters())[..] else { panic!("one dead letter") };
+    let letter = eventually("the record that is none is set aside", || {
+        match <[Record; 1]>::try_from(kafka.read_all(&names.dead_letters())) {
+            Ok([letter]) => Ok(letter),
+            Err(letters) => Err(format!("{} dead letters", letters.len())),
+        }
+    });
     let ends = kafka.end_offsets(&names.topic);
     let partition: usize = letter.headers["partition"].parse().expect("a number");
     assert_eq!(letter.headers["offset"], (ends[partition] - 1).to_string(), "the offset in the new topic");
@@ -128,7 +131,7 @@ fn a_topic_that_is_made_again_counts_on_from_where_the_numbers_were() {
     let mut processor = Processor::run(&config, &[]);
     views(&kafka, &names.topic, 615, 20);
     await_requests(&influx, 3_470);
-    assert!(said(&processor, "were skipped"));
+    processor.await_said("were skipped");
     assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
     assert_eq!(requests(&influx, "rollup_1h"), 3_450);
 
@@ -177,7 +180,7 @@ fn deleted_records_are_counted_and_reset_offsets_make_no_number_smaller() {
     });
     let metrics = processor.get("/metrics").expect("metrics").body;
     assert!(metrics.contains("processor_records_skipped_total 300"), "{metrics}");
-    assert!(said(&processor, "300 records were deleted"));
+    processor.await_said("300 records were deleted");
     // And what a replay would read.
     views(&kafka, &names.topic, 8, 100);
     await_requests(&influx, 1_300);
@@ -185,7 +188,7 @@ fn deleted_records_are_counted_and_reset_offsets_make_no_number_smaller() {
     kafka.delete_records(&names.topic, 0, 1_550);
     views(&kafka, &names.topic, 9, 100);
     let mut processor = run(1_400);
-    assert!(said(&processor, "without a replay"));
+    processor.await_said("without a replay");
     assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
     assert_eq!(requests(&influx, "rollup_1h"), 1_400);
 
@@ -194,7 +197,7 @@ fn deleted_records_are_counted_and_reset_offsets_make_no_number_smaller() {
     views(&kafka, &names.topic, 300, 70);
     let mut processor = run(1_470);
     assert_eq!(positions_of(&processor, "moved"), 1);
-    assert!(said(&processor, "set to 1600 by another tool"));
+    processor.await_said("set to 1600 by another tool");
     assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
     views(&kafka, &names.topic, 310, 30);
     let mut processor = run(1_500);
@@ -243,7 +246,7 @@ fn records_that_are_deleted_under_a_running_processor_are_counted_and_it_goes_on
             found => Err(format!("{found} are, and {skipped} skipped")),
         }
     });
-    assert!(said(&processor, &format!("{skipped} records were deleted")));
+    processor.await_said(&format!("{skipped} records were deleted"));
     assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
 }
 
@@ -316,11 +319,4 @@ fn positions(processor: &Processor) -> Value {
 
 fn positions_of(processor: &Processor, what: &str) -> u64 {
     positions(processor)[what].as_u64().expect("a number")
-}
-
-/// Whether its page says this among the last problems.
-fn said(processor: &Processor, text: &str) -> bool {
-    let status = processor.status().expect("a status");
-    let errors = status["errors"].as_array().cloned().unwrap_or_default();
-    errors.iter().any(|error| error["text"].as_str().is_some_and(|said| said.contains(text)))
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use integration_tests::{
-    Influx, Kafka, Names, Numbers, Processor, ProcessorConfig, Producer, eventually_within,
+    Influx, Kafka, Names, Numbers, Processor, ProcessorConfig, Producer, eventually, eventually_within,
 };
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -69,8 +69,7 @@ fn a_member_that_lost_its_name_waits_until_it_is_free_and_goes_on() {
         );
         let _ = ghost.poll(Duration::from_millis(100));
     }
-    let why = processor.await_readiness(503);
-    assert!(why.contains("kafka.instance_id"), "{why}");
+    processor.await_reason(&["kafka.instance_id"]);
     drop(ghost); // a static member says no goodbye
 
     processor.await_ready();
@@ -98,7 +97,9 @@ fn of_two_processors_of_one_name_one_ends_and_says_which_setting_is_wrong() {
     assert!(said.contains("give every instance a name of its own"), "{said}");
     let other = &mut both[1 - ended];
     other.await_ready();
-    let status = other.status().expect("a status");
-    assert_eq!(status["tasks"].as_array().map(Vec::len), Some(2), "it has every partition: {status}");
+    eventually("the other has every partition", || {
+        let status = other.status()?;
+        if status["tasks"].as_array().map(Vec::len) == Some(2) { Ok(()) } else { Err(status.to_string()) }
+    });
     scene.finish(other);
 }

@@ -147,8 +147,9 @@ pub(super) fn publish(shared: &Shared) {
     let now_ms = now().millis();
     let committed_at = shared.committed_at_ms.load(Ordering::Acquire);
     let sink = shared.sink.status();
-    let snapshots = shared.snapshots.as_ref().map(Snapshots::status);
     let reports = shared.reports();
+    // Asked last: a task that is shown was restored before, and is among those restored.
+    let snapshots = shared.snapshots.as_ref().map(Snapshots::status);
     shared.board.update(|status| {
         status.totals = totals(&reports.totals);
         status.by_reason = by_reason(&reports.totals);
