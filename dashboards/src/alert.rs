@@ -87,8 +87,8 @@ pub struct AlertRule {
     pub title: &'static str,
     /// Rules of a group are evaluated together.
     pub group: &'static str,
-    /// One line for a notification.
-    pub summary: &'static str,
+    /// One line for a notification: a template of Grafana's.
+    pub summary: String,
     /// What it means for the shop.
     pub description: &'static str,
     /// What it asks.

@@ -59,6 +59,9 @@ fn route_variable() -> Variable {
     Variable { name: "route", label: "Route", query: raw(&schema::HTTP).tag_values("route") }
 }
 
+/// An id of 36 characters in the table's font.
+const USER_WIDTH: u32 = 330;
+
 fn status_variable() -> Variable {
     Variable { name: "status", label: "Status", query: raw(&schema::HTTP_STATUS).tag_values("status") }
 }

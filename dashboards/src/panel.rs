@@ -176,6 +176,16 @@ impl Panel {
         self
     }
 
+    /// Gives every series whose name matches the expression the axis on the right.
+    #[must_use]
+    pub fn right_axis(mut self, name_regex: &str) -> Self {
+        self.overrides.push(json!({
+            "matcher": {"id": "byRegexp", "options": name_regex},
+            "properties": [{"id": "custom.axisPlacement", "value": "right"}],
+        }));
+        self
+    }
+
     /// Green for 2xx, blue for 3xx, orange for 4xx, red for 5xx, in shades so that statuses stay apart.
     #[must_use]
     pub fn status_colors(self) -> Self {
@@ -198,6 +208,16 @@ impl Panel {
         self.overrides.push(json!({
             "matcher": {"id": "byName", "options": column},
             "properties": [{"id": "unit", "value": unit}],
+        }));
+        self
+    }
+
+    /// A width for one column of a table, pixels; the others share what is left.
+    #[must_use]
+    pub fn column_width(mut self, column: &str, pixels: u32) -> Self {
+        self.overrides.push(json!({
+            "matcher": {"id": "byName", "options": column},
+            "properties": [{"id": "custom.width", "value": pixels}],
         }));
         self
     }

@@ -50,6 +50,23 @@ fn burn_queries(slo: &Slo, burn: Burn) -> Vec<RuleQuery> {
     ]
 }
 
+/// Formats of a value in a summary.
+const WHOLE: &str = "printf \"%.0f\"";
+const TENTHS: &str = "printf \"%.1f\"";
+
+/// A query's value in a summary. Rules are also evaluated where there is no data, so the template must do without it.
+fn value(query: &str, format: &str) -> String {
+    format!("{{{{ with $values.{query} }}}}{{{{ .Value | {format} }}}}{{{{ else }}}}?{{{{ end }}}}")
+}
+
+fn burn_summary(long: &str, short: &str) -> String {
+    format!(
+        "The error budget is spent {} times too fast over {long}, {} times over {short}",
+        value("long", TENTHS),
+        value("short", TENTHS)
+    )
+}
+
 fn burn_condition(burn: Burn) -> String {
     let factor = burn.factor;
     format!("$long > {factor} && $short > {factor} && $requests >= {BURN_REQUESTS_MIN}")
@@ -60,8 +77,7 @@ fn burn_fast(slo: &Slo) -> AlertRule {
         uid: "cs-slo-burn-fast",
         title: "Error budget: 14.4 times too fast (1 h and 5 min)",
         group: "slo",
-        summary: "The error budget is spent {{ printf \"%.1f\" $values.long.Value }} times too fast over 1 h, {{ printf \
-                  \"%.1f\" $values.short.Value }} times over 5 min",
+        summary: burn_summary("1 h", "5 min"),
         description: "At this rate 2 % of the month's error budget go in an hour and all of it in two days. Many users see \
                       errors now.",
         queries: burn_queries(slo, slo.fast()),
@@ -80,8 +96,7 @@ fn burn_mid(slo: &Slo) -> AlertRule {
     AlertRule {
         uid: "cs-slo-burn-mid",
         title: "Error budget: 6 times too fast (6 h and 30 min)",
-        summary: "The error budget is spent {{ printf \"%.1f\" $values.long.Value }} times too fast over 6 h, {{ printf \
-                  \"%.1f\" $values.short.Value }} times over 30 min",
+        summary: burn_summary("6 h", "30 min"),
         description: "At this rate 5 % of the month's error budget go in six hours and all of it in five days.",
         queries: burn_queries(slo, slo.mid()),
         condition: burn_condition(slo.mid()),
@@ -95,8 +110,7 @@ fn burn_slow(slo: &Slo) -> AlertRule {
     AlertRule {
         uid: "cs-slo-burn-slow",
         title: "Error budget: faster than it lasts (3 d and 6 h)",
-        summary: "The error budget is spent {{ printf \"%.1f\" $values.long.Value }} times too fast over 3 d, {{ printf \
-                  \"%.1f\" $values.short.Value }} times over 6 h",
+        summary: burn_summary("3 d", "6 h"),
         description: "Going on like this, the objective is missed this month. No hurry, but someone has to look.",
         queries: burn_queries(slo, slo.slow()),
         condition: burn_condition(slo.slow()),
@@ -117,7 +131,10 @@ fn route_errors() -> AlertRule {
         uid: "cs-route-5xx",
         title: "A route answers with 5xx",
         group: "shop",
-        summary: "{{ $labels.route }}: {{ $values.ratio.Value | humanizePercentage }} of requests end in a 5xx",
+        summary: format!(
+            "{{{{ $labels.route }}}}: {} of requests end in a 5xx",
+            value("ratio", "humanizePercentage")
+        ),
         description: "More than 5 % of a route's requests of the last 2 minutes failed. The other routes have rules of \
                       their own: this one fires per route.",
         queries: vec![
@@ -142,7 +159,7 @@ fn latency() -> AlertRule {
     AlertRule {
         uid: "cs-latency-p95",
         title: "A route is slow",
-        summary: "{{ $labels.route }}: p95 is {{ printf \"%.0f\" $values.p95.Value }} ms",
+        summary: format!("{{{{ $labels.route }}}}: p95 is {} ms", value("p95", WHOLE)),
         description: "In half of the windows of the last 2 minutes, one in twenty requests of the route took longer than \
                       800 ms.",
         queries: vec![
@@ -162,7 +179,7 @@ fn traffic_drop() -> AlertRule {
     AlertRule {
         uid: "cs-traffic-drop",
         title: "Traffic has dropped",
-        summary: "Requests of the last 5 minutes are far below the last hour's mean",
+        summary: "Requests of the last 5 minutes are far below the last hour's mean".to_owned(),
         description: "Fewer than 30 % of the requests that the last hour makes one expect, or none at all. Users may not \
                       reach the shop, or their clicks may not reach Kafka.",
         queries: vec![
@@ -186,7 +203,7 @@ fn dead_man() -> AlertRule {
         uid: "cs-deadman",
         title: "No processor reports",
         group: "pipeline",
-        summary: "No processor has written its health for 2 minutes",
+        summary: "No processor has written its health for 2 minutes".to_owned(),
         description: "Processors report every 10 s with or without traffic. Either none runs, or none can write to \
                       InfluxDB: all dashboards are out of date, and the other rules are blind.",
         queries: vec![RuleQuery::recent(
@@ -210,7 +227,10 @@ fn freshness() -> AlertRule {
     AlertRule {
         uid: "cs-freshness",
         title: "Results are late",
-        summary: "One event in a hundred takes {{ printf \"%.0f\" $values.p99.Value }} ms from the broker to InfluxDB",
+        summary: format!(
+            "One event in a hundred takes {} ms from the broker to InfluxDB",
+            value("p99", WHOLE)
+        ),
         description: "The dashboards show the past: more than 10 s pass between an event and the number that counts it.",
         queries: vec![RuleQuery::recent("p99", 300, &pipeline.select(pipeline.max("freshness_p99_ms")))],
         condition: format!("$p99 > {FRESHNESS_P99_MS}"),
@@ -236,7 +256,7 @@ fn rejected() -> AlertRule {
     AlertRule {
         uid: "cs-rejected",
         title: "Records are rejected",
-        summary: "{{ printf \"%.0f\" $values.rejected.Value }} records of the last 5 minutes are not events",
+        summary: format!("{} records of the last 5 minutes are not events", value("rejected", WHOLE)),
         description: "More than 1 % of the records do not parse or validate, usually after a change of whoever writes \
                       them. They are in the dead-letter topic with the reason, and can be replayed.",
         queries: vec![
@@ -265,7 +285,7 @@ fn consumer_lag() -> AlertRule {
     AlertRule {
         uid: "cs-consumer-lag",
         title: "The processor is behind",
-        summary: "{{ printf \"%.0f\" $values.lag.Value }} records wait to be read",
+        summary: format!("{} records wait to be read", value("lag", WHOLE)),
         description: "More records wait than are read in 30 s at the present rate: the processor is too slow, stuck or \
                       paused because InfluxDB does not take what it writes.",
         queries: vec![
@@ -290,7 +310,7 @@ fn points_refused() -> AlertRule {
     AlertRule {
         uid: "cs-points-refused",
         title: "InfluxDB refuses points",
-        summary: "{{ $labels.instance }}: InfluxDB refused {{ printf \"%.0f\" $values.refused.Value }} points",
+        summary: format!("{{{{ $labels.instance }}}}: InfluxDB refused {} points", value("refused", WHOLE)),
         description: "Numbers are missing from the dashboards: a field has another type in InfluxDB, or the points are \
                       older than the bucket keeps.",
         queries: vec![RuleQuery::recent("refused", 600, &refused)],
@@ -317,7 +337,7 @@ fn unaccounted() -> AlertRule {
     AlertRule {
         uid: "cs-unaccounted",
         title: "Records are unaccounted for",
-        summary: "{{ $labels.instance }}: consumed records that are neither counted nor set aside",
+        summary: "{{ $labels.instance }}: consumed records that are neither counted nor set aside".to_owned(),
         description: "consumed = counted + duplicates + late + rejected does not hold. That is a bug: please report it.",
         queries: vec![
             RuleQuery::recent("most", SOON_S, &worst("max")),

@@ -27,6 +27,37 @@ fn every_panel_shows_data_at_every_resolution() {
     assert!(empty.is_empty(), "{}", empty.join("\n"));
 }
 
+/// Where a row is left out, Grafana draws a line from the one before to the one after.
+#[test]
+fn a_rate_has_empty_rows_where_an_instance_was_away() {
+    let now = now_ms();
+    let (gone, back) = (now - 10 * MINUTE_MS, now - 5 * MINUTE_MS);
+    let influx = Influx::start_own();
+    for (from_ms, to_ms) in [(now - 15 * MINUTE_MS, gone), (back, now)] {
+        let reported = Scenario { from_ms, to_ms, fault: None };
+        influx.write(&influx.buckets().raw, &reported.lines(Resolution::Raw));
+    }
+    let all = queries(&Slo::default(), &Bindings::between(now - 15 * MINUTE_MS, now));
+    let rates: Vec<_> = all.iter().filter(|it| it.influxql.contains("non_negative_derivative")).collect();
+    assert!(rates.len() > 10, "{} panels show rates", rates.len());
+    for rate in rates {
+        let answer = answered(&influx, &rate.influxql);
+        assert!(!answer.is_empty(), "{}", rate.influxql);
+        for series in answer {
+            let empty_between = |from_ms: i64, to_ms: i64| {
+                let times = series.rows.iter().filter(|row| {
+                    (from_ms + MINUTE_MS..to_ms - MINUTE_MS).contains(&row[0].as_i64().expect("a time"))
+                });
+                times.map(|row| row[1].is_null()).collect::<Vec<_>>()
+            };
+            let away = empty_between(gone, back);
+            assert!(away.len() >= 17 && away.iter().all(|empty| *empty), "{}: {away:?}", rate.influxql);
+            let there = empty_between(back, now);
+            assert!(there.len() >= 17 && there.iter().all(|empty| !empty), "{}: {there:?}", rate.influxql);
+        }
+    }
+}
+
 #[test]
 fn no_rule_fires_while_all_is_well() {
     let now = now_ms();

@@ -135,7 +135,8 @@ fn campaigns() -> Vec<Panel> {
         )
         .query("$tag_campaign", &by_campaign(credit.sum("credit"))),
         Panel::new(10, Kind::Lines, "Credit per second by campaign", "cps", "Credit of the interval ÷ its seconds.")
-            .query("$tag_campaign", &by_campaign(credit.per_second("credit")).per_interval("0")),
+            .query("$tag_campaign", &by_campaign(credit.per_second("credit")).per_interval("0"))
+            .color("/^none$/", "gray"),
         Panel::new(
             11,
             Kind::Table,

@@ -1,7 +1,7 @@
 use processor_core::schema;
 use serde_json::json;
 
-use super::{chosen, ids, route_variable, status_variable, totals_by};
+use super::{USER_WIDTH, chosen, ids, route_variable, status_variable, totals_by};
 use crate::board::{Board, Row};
 use crate::panel::{Kind, Panel};
 use crate::slo::{ROUTE_ERROR_RATIO, Slo};
@@ -169,6 +169,7 @@ fn by_name() -> Vec<Panel> {
             "user_id",
             "User",
         )
+        .column_width("User", USER_WIDTH)
         .sorted_by("Errors")
         .no_value("no errors"),
     ]

@@ -1,7 +1,7 @@
 use processor_core::schema;
 
 use super::{chosen, ids, raw, route_variable};
-use crate::board::{Board, Row};
+use crate::board::{Board, Row, Variable};
 use crate::influxql::{Bucket, RAW_WINDOW_S, Source};
 use crate::panel::{Kind, Panel};
 use crate::slo::{FRESHNESS_P99_MS, LATENCY_P95_MS, Slo};
@@ -12,7 +12,7 @@ pub(super) fn board(slo: &Slo) -> Board {
         uid: "cs-overview",
         title: "Overview",
         description: "Is the shop all right? Traffic, errors, latency, freshness, the error budget, and what is firing.",
-        variables: vec![route_variable()],
+        variables: vec![Variable { label: "Route (latency)", ..route_variable() }],
         rows: vec![
             Row { id: 101, title: "Golden signals", panels: signals(slo) },
             Row { id: 102, title: "Traffic, errors and latency", panels: breakdowns() },

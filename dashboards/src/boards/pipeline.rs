@@ -45,6 +45,16 @@ fn by_instance(expression: String) -> Select {
         .per_interval("null")
 }
 
+/// A rate for each chosen instance over time.
+///
+/// A derivative has no row where there is nothing to derive, and a line would be drawn through. Grouped once more, such an
+/// interval is empty: a gap.
+fn rate_by_instance(expression: &str) -> Select {
+    let pipeline = raw(&schema::PIPELINE);
+    let rate = by_instance(format!("{expression} AS \"rate\""));
+    Select::over("max(\"rate\")", &rate).and("$timeFilter").by(pipeline.tag("instance")).per_interval("null")
+}
+
 /// Records that no total accounts for; a square, so that a surplus shows as well as a loss.
 fn unaccounted() -> Select {
     let pipeline = raw(&schema::PIPELINE);
@@ -136,7 +146,7 @@ fn in_time() -> Vec<Panel> {
             "eps",
             "How fast the total of consumed records grows; a restart shows as a gap.",
         )
-        .query("$tag_instance", &by_instance(pipeline.growth("consumed"))),
+        .query("$tag_instance", &rate_by_instance(&pipeline.growth("consumed"))),
         Panel::new(
             ids::LAG.1,
             Kind::Lines,
@@ -185,7 +195,7 @@ fn nothing_lost() -> Vec<Panel> {
             "percentunit",
             "Records that are not events ÷ consumed records. The red line is the alert's limit.",
         )
-        .query("$tag_instance", &by_instance(share))
+        .query("$tag_instance", &rate_by_instance(&share))
         .thresholds(&[(REJECTED_RATIO, "red")]),
         Panel::new(
             13,
@@ -194,10 +204,10 @@ fn nothing_lost() -> Vec<Panel> {
             "eps",
             "How fast each total grows. consumed = counted + duplicates + late + rejected, at every moment.",
         )
-        .query("counted $tag_instance", &by_instance(pipeline.growth("counted")))
-        .query("duplicates $tag_instance", &by_instance(pipeline.growth("duplicates")))
-        .query("late $tag_instance", &by_instance(pipeline.growth("late")))
-        .query("rejected $tag_instance", &by_instance(pipeline.growth("rejected")))
+        .query("counted $tag_instance", &rate_by_instance(&pipeline.growth("counted")))
+        .query("duplicates $tag_instance", &rate_by_instance(&pipeline.growth("duplicates")))
+        .query("late $tag_instance", &rate_by_instance(&pipeline.growth("late")))
+        .query("rejected $tag_instance", &rate_by_instance(&pipeline.growth("rejected")))
         .color("/^counted/", "green")
         .color("/^duplicates/", "blue")
         .color("/^late/", "orange")
@@ -225,7 +235,7 @@ fn epochs() -> Vec<Panel> {
             "Kafka transactions that left no trace and were tried again. A few at a rebalance are usual; the status page \
              has the last one's reason.",
         )
-        .query("$tag_instance", &by_instance(pipeline.growth("transactions_aborted")))
+        .query("$tag_instance", &rate_by_instance(&pipeline.growth("transactions_aborted")))
         .size(6, 7),
         Panel::new(
             24,
@@ -269,8 +279,8 @@ fn writing() -> Vec<Panel> {
             "wps",
             "Points that InfluxDB confirmed, and those it refused.",
         )
-        .query("written $tag_instance", &by_instance(pipeline.growth("points_written")))
-        .query("refused $tag_instance", &by_instance(pipeline.growth("points_refused")))
+        .query("written $tag_instance", &rate_by_instance(&pipeline.growth("points_written")))
+        .query("refused $tag_instance", &rate_by_instance(&pipeline.growth("points_refused")))
         .color("/^refused/", "red")
         .size(8, 8),
         Panel::new(
@@ -289,7 +299,7 @@ fn writing() -> Vec<Panel> {
             "ops",
             "Writes tried again: 429, 5xx or no connection.",
         )
-        .query("$tag_instance", &by_instance(pipeline.growth("write_retries")))
+        .query("$tag_instance", &rate_by_instance(&pipeline.growth("write_retries")))
         .size(8, 8),
     ]
 }
@@ -311,17 +321,18 @@ fn resources() -> Vec<Panel> {
         .limit("/^budget/")
         .size(8, 8),
         Panel::new(19, Kind::Lines, "CPU cores", "none", "CPU seconds used per second.")
-            .query("$tag_instance", &by_instance(pipeline.growth("cpu_seconds")))
+            .query("$tag_instance", &rate_by_instance(&pipeline.growth("cpu_seconds")))
             .size(8, 8),
         Panel::new(
             20,
             Kind::Lines,
             "Users and routes",
             "short",
-            "Users with state, and distinct routes: beyond `routes.max` new ones become __other__.",
+            "Users with state, and on the right distinct routes: beyond `routes.max` new ones become __other__.",
         )
         .query("users $tag_instance", &by_instance(pipeline.max("users")))
         .query("routes $tag_instance", &by_instance(pipeline.max("routes")))
+        .right_axis("/^routes/")
         .size(8, 8),
         Panel::new(
             21,
@@ -333,7 +344,7 @@ fn resources() -> Vec<Panel> {
         .query("$tag_instance", &by_instance(pipeline.max("uptime_s")))
         .size(12, 7),
         Panel::new(22, Kind::Lines, "Epochs per second", "ops", "Sealed epochs; 2 per second is usual.")
-            .query("$tag_instance", &by_instance(pipeline.growth("epochs")))
+            .query("$tag_instance", &rate_by_instance(&pipeline.growth("epochs")))
             .size(12, 7),
     ]
 }

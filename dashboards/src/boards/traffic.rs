@@ -1,7 +1,7 @@
 use processor_core::schema;
 use serde_json::json;
 
-use super::{chosen, route_variable, totals_by};
+use super::{USER_WIDTH, chosen, route_variable, totals_by};
 use crate::board::{Board, Row};
 use crate::panel::{Kind, Panel};
 
@@ -164,6 +164,7 @@ fn by_name() -> Vec<Panel> {
             "user_id",
             "User",
         )
+        .column_width("User", USER_WIDTH)
         .size(12, 12),
         Panel::new(
             10,
@@ -185,6 +186,7 @@ fn by_name() -> Vec<Panel> {
         )
         .query("", &newest(&users, "user_id"))
         .transform("organize", &ranks("user_id", "User"))
+        .column_width("User", USER_WIDTH)
         .sorted_up_by("Rank")
         .size(12, 10),
     ]
