@@ -126,6 +126,14 @@ fn by_name() -> Vec<Panel> {
             },
         })
     };
+    // By themselves columns are so wide that the last one is out of sight.
+    let narrow = |panel: Panel| {
+        [("Rank", 75), ("Requests", 105), ("Errors", 85), ("Window", 170)]
+            .into_iter()
+            .fold(panel.column_unit("Window", "dateTimeAsIso"), |panel, (column, pixels)| {
+                panel.column_width(column, pixels)
+            })
+    };
     vec![
         totals_by(
             Panel::new(
@@ -166,24 +174,24 @@ fn by_name() -> Vec<Panel> {
         )
         .column_width("User", USER_WIDTH)
         .size(12, 12),
-        Panel::new(
+        narrow(Panel::new(
             10,
             Kind::Table,
             "Top URLs of the newest window",
             "short",
             "By rank. A window with fewer than 20 leaves the rest to an earlier one: see the last column.",
-        )
+        ))
         .query("", &newest(&urls, "url"))
         .transform("organize", &ranks("url", "URL"))
         .sorted_up_by("Rank")
         .size(12, 10),
-        Panel::new(
+        narrow(Panel::new(
             11,
             Kind::Table,
             "Top users of the newest window",
             "short",
             "By rank. A window with fewer than 20 leaves the rest to an earlier one: see the last column.",
-        )
+        ))
         .query("", &newest(&users, "user_id"))
         .transform("organize", &ranks("user_id", "User"))
         .column_width("User", USER_WIDTH)
