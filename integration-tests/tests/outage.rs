@@ -1,9 +1,10 @@
-//! InfluxDB away under load: nothing lost, nothing committed that it has not confirmed, memory bounded, and it shows.
+//! A server away under load: nothing lost, nothing committed that InfluxDB has not confirmed, memory bounded, and it shows.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use integration_tests::{Influx, Kafka, Names, Numbers, Processor, ProcessorConfig, Producer, eventually};
+use serde_json::Value;
 
 /// How long InfluxDB is away.
 const OUTAGE: Duration = Duration::from_secs(60);
@@ -81,4 +82,39 @@ fn a_minute_without_influxdb_loses_nothing_and_commits_nothing() {
 
     Processor::run_until_end(&config);
     Numbers::of(&influx).assert_equal(&Numbers::of_an_undisturbed_run(&kafka, &names));
+}
+
+#[test]
+fn a_kafka_that_goes_away_is_named_and_waited_for() {
+    let (mut kafka, influx, names) = (Kafka::start_own(), Influx::start(), Names::unique("away"));
+    kafka.create_topic(&names.topic, 4);
+    let properties = "[kafka.properties]\n\"session.timeout.ms\" = \"25000\"";
+    let mut processor = Processor::run(&ProcessorConfig::new(&kafka, &influx, &names).extra(properties), &[]);
+    processor.await_ready();
+    Producer::run_to(&kafka, &names, "--rate 20000 --count 5000 --seed 6");
+    processor.await_consumed(5_000);
+
+    kafka.kill();
+    processor.await_reason(&["kafka: no answer for", kafka.bootstrap()]);
+    // Its clients say so several times a second.
+    eventually("the page has one line for what goes on", || {
+        let status = processor.status()?;
+        let lines: Vec<_> = status["errors"].as_array().into_iter().flatten().collect();
+        let of_brokers =
+            |line: &&&Value| line["text"].as_str().is_some_and(|it| it.contains("no kafka broker"));
+        match lines.iter().filter(of_brokers).collect::<Vec<_>>()[..] {
+            [line] if line["times"].as_u64() > Some(3) => Ok(()),
+            _ => Err(format!("{lines:?}")),
+        }
+    });
+
+    kafka.launch();
+    processor.await_ready();
+    Producer::run_to(&kafka, &names, "--rate 20000 --count 5000 --seed 7");
+    processor.await_consumed(10_000);
+    eventually("kafka answers, and nothing is said of it any more", || {
+        let status = processor.status()?;
+        if status["kafka_problem"].is_null() { Ok(()) } else { Err(status["kafka_problem"].to_string()) }
+    });
+    assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
 }

@@ -22,6 +22,7 @@ mod log;
 mod members;
 mod membership;
 mod offsets;
+mod patience;
 mod producer;
 mod question;
 pub mod scan;

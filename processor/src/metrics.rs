@@ -131,8 +131,8 @@ impl Scrape<'_> {
     fn epochs(&mut self, status: &PipelineStatus) -> fmt::Result {
         self.gauge(
             "processor_kafka_ready",
-            "1 while partitions are assigned, or none is left to be",
-            flag(status.kafka_ready),
+            "1 while partitions are assigned, or none is left to be, and Kafka answers",
+            flag(status.kafka_ready && status.kafka_silence(status.lease_ms).is_none()),
         )?;
         self.gauge(
             "processor_reading_paused",

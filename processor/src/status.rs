@@ -11,6 +11,9 @@ use crate::sink::SinkStatus;
 pub use why::OpenWindow;
 pub(crate) use why::{HeardTask, Known, MergeFacts, Why, Window};
 
+/// Kafka is asked something every few seconds. Without an answer for this long, what its clients say of it is shown,
+/// milliseconds.
+pub const KAFKA_SILENT_MS: i64 = 6_000;
 /// How many recent problems are kept for the page.
 pub const RECENT_ERRORS_MAX: usize = 50;
 
@@ -280,6 +283,8 @@ pub struct PipelineStatus {
     pub kafka_ready: bool,
     /// Why not.
     pub kafka_problem: Option<String>,
+    /// How long ago a request was sent that Kafka answered, milliseconds; `None` before the first answer.
+    pub kafka_silent_ms: Option<i64>,
     /// Ready without a partition: there are more instances than partitions.
     pub standby: bool,
     /// Where reading went on elsewhere than where it had been.
@@ -341,13 +346,44 @@ pub struct PipelineStatus {
     pub errors: VecDeque<ErrorLine>,
 }
 
+impl PipelineStatus {
+    /// What is wrong with a Kafka that answered once and has not for longer than this, in milliseconds.
+    #[must_use]
+    pub fn kafka_silence(&self, longer_than_ms: i64) -> Option<String> {
+        let silent_ms = self.kafka_silent_ms.filter(|silent| *silent > longer_than_ms)?;
+        let problem = self.kafka_problem.as_ref()?;
+        Some(format!("no answer for {} s: {problem}", silent_ms / 1_000))
+    }
+}
+
 /// A problem a person should see.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ErrorLine {
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the epoch, of the last time.
     pub at_ms: i64,
     /// One line.
     pub text: String,
+    /// How often it came, with less than [`AGAIN_MS`] in between.
+    pub times: u64,
+    /// What makes it the same problem as an earlier one.
+    #[serde(skip)]
+    key: String,
+    /// When the log had it last.
+    #[serde(skip)]
+    logged_at_ms: i64,
+}
+
+/// A problem that comes again within this is the same one still, milliseconds.
+const AGAIN_MS: i64 = 60_000;
+/// The log has a problem that goes on once in this, milliseconds.
+const LOG_EVERY_MS: i64 = 30_000;
+
+impl ErrorLine {
+    /// A problem of its own.
+    #[must_use]
+    pub fn new(at_ms: i64, text: String) -> Self {
+        Self { at_ms, key: text.clone(), text, times: 1, logged_at_ms: at_ms }
+    }
 }
 
 /// The latest status; written by the runtime twice a second, read by the web server.
@@ -366,13 +402,73 @@ impl StatusBoard {
         self.0.lock().expect("no holder of the status panics").clone()
     }
 
-    /// Notes a problem for the page; the log has it already.
-    pub fn error(&self, at_ms: i64, text: String) {
+    /// Notes a problem for the page. Whether the log is to have it as well: one that goes on is said once in a while.
+    #[must_use]
+    pub fn error(&self, at_ms: i64, text: String) -> bool {
+        self.note(ErrorLine::new(at_ms, text))
+    }
+
+    /// The same for what a Kafka client says by itself, several times a second while no broker can be reached: its numbers
+    /// (of brokers, milliseconds, errors left out) make no other problem of it.
+    #[must_use]
+    pub fn client_problem(&self, at_ms: i64, text: String) -> bool {
+        let key = text.chars().filter(|of| !of.is_ascii_digit()).collect();
+        self.note(ErrorLine { key, ..ErrorLine::new(at_ms, text) })
+    }
+
+    fn note(&self, mut line: ErrorLine) -> bool {
+        let mut is_to_be_logged = true;
         self.update(|status| {
+            let goes_on = |before: &ErrorLine| before.key == line.key && line.at_ms - before.at_ms < AGAIN_MS;
+            let before = status.errors.iter().position(goes_on).and_then(|at| status.errors.remove(at));
+            if let Some(before) = before {
+                line.times = before.times + 1;
+                is_to_be_logged = line.at_ms - before.logged_at_ms >= LOG_EVERY_MS;
+                if !is_to_be_logged {
+                    line.logged_at_ms = before.logged_at_ms;
+                }
+            }
             if status.errors.len() == RECENT_ERRORS_MAX {
                 status.errors.pop_front();
             }
-            status.errors.push_back(ErrorLine { at_ms, text });
+            status.errors.push_back(line);
         });
+        is_to_be_logged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_that_goes_on_is_one_line_and_is_logged_once_in_a_while() {
+        let board = StatusBoard::default();
+        let mut logged = Vec::new();
+        for second in 0..90 {
+            let text = format!("{}/2 brokers are down", 1 + second % 2);
+            if board.client_problem(second * 1_000, text) {
+                logged.push(second);
+            }
+        }
+        assert_eq!(logged, [0, 30, 60]);
+        let errors = board.get().errors;
+        assert_eq!((errors.len(), errors[0].times, errors[0].at_ms), (1, 90, 89_000));
+        assert_eq!(errors[0].text, "2/2 brokers are down", "as it was last");
+        assert!(board.client_problem(300_000, "1/2 brokers are down".to_owned()), "a new one, later");
+        assert_eq!(board.get().errors.len(), 2);
+    }
+
+    #[test]
+    fn numbers_tell_other_problems_apart() {
+        let board = StatusBoard::default();
+        assert!(board.error(0, "300 records were deleted".to_owned()));
+        assert!(board.error(1, "301 records were deleted".to_owned()));
+        assert!(!board.error(2, "300 records were deleted".to_owned()));
+        let texts: Vec<_> = board.get().errors.into_iter().map(|line| (line.text, line.times)).collect();
+        assert_eq!(
+            texts,
+            [("301 records were deleted".to_owned(), 1), ("300 records were deleted".to_owned(), 2)]
+        );
     }
 }

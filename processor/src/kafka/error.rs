@@ -228,6 +228,8 @@ impl KafkaProblem {
         match code {
             Code::AllBrokersDown => Self::AllBrokersDown { brokers: brokers.to_owned(), reason },
             Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut => {
+                // What follows is librdkafka's own: its state, and how many such errors it left out.
+                let reason = reason.split_once(" (after ").map_or(&*reason, |(what, _)| what).to_owned();
                 Self::Connection { reason }
             }
             Code::Authentication | Code::SSL | Code::SaslAuthenticationFailed => {

@@ -6,6 +6,8 @@ use rdkafka::config::RDKafkaLogLevel;
 pub(super) fn line(level: RDKafkaLogLevel, facility: &str, text: &str) {
     use RDKafkaLogLevel as Level;
     match level {
+        // A connection that failed comes as an error of the client as well, which says so once in a while.
+        _ if facility == "FAIL" => tracing::debug!(target: "librdkafka", "{facility}: {text}"),
         Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
             tracing::error!(target: "librdkafka", "{facility}: {text}");
         }

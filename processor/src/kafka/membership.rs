@@ -26,6 +26,8 @@ struct State {
     confirmed_at: Option<Instant>,
     /// Of any answer, also to a transaction, which Kafka does not take for a sign of life of the member.
     answered_at: Option<Instant>,
+    /// The same, whatever became of the membership since.
+    heard_at: Option<Instant>,
     /// When the commits were sent that are not answered yet, the oldest first.
     sent: VecDeque<Instant>,
 }
@@ -67,6 +69,12 @@ impl Membership {
         self.state().answered_at.map(|at| at.elapsed())
     }
 
+    /// How long ago the request was sent that Kafka answered last, in this membership or an earlier one.
+    #[must_use]
+    pub fn silent_for(&self) -> Option<Duration> {
+        self.state().heard_at.map(|at| at.elapsed())
+    }
+
     /// Whether it is time to ask Kafka anything, for want of something new to publish.
     #[must_use]
     pub fn wants_answer(&self) -> bool {
@@ -91,6 +99,7 @@ impl Membership {
         if state.generation.is_some() {
             state.confirmed_at = state.confirmed_at.max(Some(sent_at));
             state.answered_at = state.answered_at.max(Some(sent_at));
+            state.heard_at = state.heard_at.max(Some(sent_at));
         }
     }
 
@@ -99,6 +108,7 @@ impl Membership {
         let mut state = self.state();
         if state.generation.is_some() {
             state.answered_at = state.answered_at.max(Some(sent_at));
+            state.heard_at = state.heard_at.max(Some(sent_at));
         }
     }
 

@@ -141,9 +141,15 @@ impl ClientContext for ReaderContext {
     }
 
     fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
-        // An end that is met is told here as well, and is what this reader asked for.
-        if error.rdkafka_error_code() != Some(rdkafka::types::RDKafkaErrorCode::PartitionEOF) {
-            tracing::warn!(%error, "kafka: {reason}");
+        // An end that is met is told here as well, and is what this reader asked for. That brokers are away is said several
+        // times a second, and by the clients that matter more.
+        use rdkafka::types::RDKafkaErrorCode as Code;
+        match error.rdkafka_error_code() {
+            Some(Code::PartitionEOF) => {}
+            Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve) => {
+                tracing::debug!(%error, "kafka: {reason}");
+            }
+            _ => tracing::warn!(%error, "kafka: {reason}"),
         }
     }
 }

@@ -9,6 +9,7 @@ use rdkafka::producer::{BaseProducer, Producer as _, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::offsets::list_of_commits;
+use super::patience::Patience;
 use super::producer::{Context, EpochAcks, OutboxRecord, Produced, queue, serve};
 use super::{Commit, KafkaError, KafkaProblem, ProducerSettings, settings};
 
@@ -163,6 +164,26 @@ impl Transactor {
         }
     }
 
+    /// The same for a client that has taken another's place: Kafka may be away meanwhile, but not hang for longer than
+    /// `deadline`.
+    ///
+    /// # Errors
+    /// As [`Transactor::init`], and [`TransactionError::Hung`].
+    pub fn init_again(
+        &self,
+        deadline: Duration,
+        mut waiting: impl FnMut(&str),
+    ) -> Result<(), TransactionError> {
+        let mut patience = Patience::new(Instant::now(), deadline);
+        let mut hung = Ok(());
+        self.init(|error| {
+            waiting(error);
+            hung = self.lose_patience("starting transactions again", &mut patience);
+            hung.is_ok()
+        })?;
+        hung
+    }
+
     /// Serves the client's events while there is nothing to do.
     pub fn idle(&self) {
         self.producer.poll(Duration::ZERO);
@@ -179,7 +200,7 @@ impl Transactor {
         generation: &ConsumerGroupMetadata,
         deadline: Duration,
     ) -> Result<TransactionEnd, TransactionError> {
-        let mut patience = Patience { since: Instant::now(), deadline };
+        let mut patience = Patience::new(Instant::now(), deadline);
         match self.attempt(content, generation, &mut patience) {
             Ok(produced) => Ok(TransactionEnd::Committed(produced)),
             Err(Failure::End(error)) => Err(error),
@@ -213,9 +234,7 @@ impl Transactor {
         // Answers are taken here: the crate's own commit would wait for them in steps of 100 ms.
         while acks.outstanding() > 0 {
             serve(&self.producer, Duration::from_millis(10));
-            if patience.is_over() {
-                self.lose_patience("delivering the records of a transaction", patience)?;
-            }
+            self.lose_patience("delivering the records of a transaction", patience)?;
         }
         let produced = acks
             .result()
@@ -232,7 +251,7 @@ impl Transactor {
     ) -> Result<(), KafkaError> {
         loop {
             match queue(&self.producer, acks, record) {
-                Err(KafkaError::Backpressure { .. }) if !patience.is_over() => {
+                Err(KafkaError::Backpressure { .. }) if !patience.is_over(Instant::now()) => {
                     serve(&self.producer, ROOM_WAIT);
                 }
                 other => return other,
@@ -245,7 +264,7 @@ impl Transactor {
         self.producer.purge(PurgeConfig::default().queue().inflight());
         while self.producer.in_flight_count() > 0 {
             serve(&self.producer, Duration::from_millis(1));
-            if patience.is_over() {
+            if patience.is_over(Instant::now()) {
                 break;
             }
         }
@@ -286,16 +305,20 @@ impl Transactor {
         }
     }
 
-    /// After the deadline: a Kafka that answers other questions hangs, one that does not is away and comes back.
+    /// An error once the call has hung for longer than the deadline although Kafka answers; one that does not is away and
+    /// comes back.
     fn lose_patience(&self, step: &'static str, patience: &mut Patience) -> Result<(), TransactionError> {
-        if !patience.is_over() {
+        if !patience.wants_to_know(Instant::now()) {
             return Ok(());
         }
-        if self.producer.client().fetch_metadata(None, PROBE_TIMEOUT).is_ok() {
-            return Err(TransactionError::Hung { step, waited_s: patience.since.elapsed().as_secs() });
+        match patience.tell(Instant::now(), self.kafka_answers()) {
+            Some(hung) => Err(TransactionError::Hung { step, waited_s: hung.as_secs() }),
+            None => Ok(()),
         }
-        patience.since = Instant::now();
-        Ok(())
+    }
+
+    fn kafka_answers(&self) -> bool {
+        self.producer.client().fetch_metadata(None, PROBE_TIMEOUT).is_ok()
     }
 
     fn end(&self, step: &'static str, error: &ClientError) -> TransactionError {
@@ -307,18 +330,6 @@ impl Transactor {
         }
         let reason = fatal.map_or_else(|| error.to_string(), |(_, reason)| reason);
         TransactionError::Failed { step, reason }
-    }
-}
-
-/// How long a transaction may still take.
-struct Patience {
-    since: Instant,
-    deadline: Duration,
-}
-
-impl Patience {
-    fn is_over(&self) -> bool {
-        self.since.elapsed() > self.deadline
     }
 }
 

@@ -10,21 +10,27 @@ use std::time::Duration;
 
 use super::RunError;
 use super::found::{Found, Positions};
+use super::report;
 use super::shared::{Shared, now};
 use super::topics::Topics;
 use super::worker::{Command, Link};
 use crate::kafka::{AssignedPartition, Assignments, Consumer, KafkaError, KafkaProblem, Prepared, Start};
+use crate::shutdown::Shutdown;
 
-/// How long a rebalance waits for the workers: above what a transaction under way takes, below the group's patience
-/// (5 min). Counted in steps, as a process that stood still has not waited.
-const RELEASE_STEPS: usize = 120;
+/// How long a rebalance waits for the workers while Kafka answers: above what a transaction under way takes, below the
+/// group's patience (5 min). Counted in steps, as a process that stood still has not waited.
+const RELEASE_STEPS: u32 = 120;
 const RELEASE_STEP: Duration = Duration::from_secs(1);
+/// How long Kafka may take to answer before it counts as away.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The handler of the group's decisions.
 pub(super) struct Coordinator {
     shared: Arc<Shared>,
     topics: Arc<Topics>,
     until_end: bool,
+    shutdown: Shutdown,
+    shutdown_deadline: Duration,
     /// What was found out for the assignment that is about to start.
     found: Mutex<Option<Found>>,
     positions: Mutex<Positions>,
@@ -42,10 +48,27 @@ struct Owned {
 }
 
 impl Coordinator {
-    pub(super) fn new(shared: Arc<Shared>, topics: Arc<Topics>, until_end: bool) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        topics: Arc<Topics>,
+        until_end: bool,
+        shutdown: Shutdown,
+        shutdown_deadline: Duration,
+    ) -> Self {
         let (workers, source_ends) = (OnceLock::new(), OnceLock::new());
         let (found, positions, owned) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { shared, topics, until_end, found, positions, workers, source_ends, owned }
+        Self {
+            shared,
+            topics,
+            until_end,
+            shutdown,
+            shutdown_deadline,
+            found,
+            positions,
+            workers,
+            source_ends,
+            owned,
+        }
     }
 
     /// To be called once, before the first poll.
@@ -89,6 +112,35 @@ impl Coordinator {
     /// Whether every worker has nothing under way after [`Coordinator::drain`].
     pub(super) fn is_drained(&self) -> bool {
         self.workers().iter().all(|worker| worker.drained.load(Ordering::Acquire))
+    }
+
+    /// Waits until every worker has let go. A transaction under way ends before, so it waits for a Kafka that is away.
+    fn await_release(&self, consumer: &Consumer, released: &mpsc::Receiver<()>) -> Result<(), RunError> {
+        let (mut steps, mut working) = (0, self.workers().len());
+        while working > 0 {
+            match released.recv_timeout(RELEASE_STEP) {
+                Ok(()) => working -= 1,
+                Err(mpsc::RecvTimeoutError::Disconnected) => break, // the rest has failed, and said why
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    steps += 1;
+                    report::publish(&self.shared); // nobody else does meanwhile
+                }
+            }
+            if self.shutdown.is_triggered() && RELEASE_STEP * steps > self.shutdown_deadline {
+                let why = "a transaction under way waits for Kafka".to_owned();
+                return Err(RunError::NotDrained(self.shutdown_deadline, why));
+            }
+            if steps > RELEASE_STEPS {
+                let answer = consumer.partition_count(&self.shared.partials_topic, PROBE_TIMEOUT);
+                if !answer.is_err_and(|error| error.is_retryable()) {
+                    let problem =
+                        format!("a worker did not let go of its partitions within {RELEASE_STEPS} s");
+                    return Err(RunError::Output(problem));
+                }
+                steps = 0;
+            }
+        }
+        Ok(())
     }
 
     /// For a bounded run: whether every owned task and relay has reached its end and all of it is committed.
@@ -163,7 +215,7 @@ impl Assignments for Coordinator {
         Ok(starts)
     }
 
-    fn revoked(&self, _: &Consumer, partitions: &[(String, i32)], lost: bool) {
+    fn revoked(&self, consumer: &Consumer, partitions: &[(String, i32)], lost: bool) {
         tracing::info!(?partitions, lost, "partitions revoked");
         let is_merge = |of: &&(String, i32)| of.0 == self.shared.partials_topic;
         let merges: Vec<i32> = partitions.iter().filter(is_merge).map(|of| of.1).collect();
@@ -179,18 +231,9 @@ impl Assignments for Coordinator {
             });
         }
         drop(done);
-        let (mut steps, mut working) = (0, self.workers().len());
-        while working > 0 {
-            match wait.recv_timeout(RELEASE_STEP) {
-                Ok(()) => working -= 1,
-                Err(mpsc::RecvTimeoutError::Disconnected) => break, // the rest has failed, and said why
-                Err(mpsc::RecvTimeoutError::Timeout) => steps += 1,
-            }
-            if steps > RELEASE_STEPS {
-                let problem = format!("a worker did not let go of its partitions within {RELEASE_STEPS} s");
-                self.shared.fail(RunError::Output(problem));
-                return;
-            }
+        if let Err(error) = self.await_release(consumer, &wait) {
+            self.shared.fail(error);
+            return;
         }
         self.shared.sink.forget();
         let mut owned = self.owned();
@@ -232,6 +275,6 @@ impl Assignments for Coordinator {
         if matches!(problem, KafkaProblem::AllBrokersDown { .. }) {
             self.shared.board.update(|status| status.kafka_problem = Some(problem.to_string()));
         }
-        self.shared.error(&problem);
+        self.shared.client_problem(&problem);
     }
 }

@@ -45,7 +45,7 @@ impl Ledger {
     pub(super) fn aborted(&self, reason: &str) {
         let mut entries = self.entries();
         entries.aborted += 1;
-        entries.last_abort = Some(ErrorLine { at_ms: now().millis(), text: reason.to_owned() });
+        entries.last_abort = Some(ErrorLine::new(now().millis(), reason.to_owned()));
     }
 
     pub(super) fn status(&self) -> TransactionStatus {

@@ -27,7 +27,7 @@ pub(super) fn introduce(plan: &MemoryPlan, tasks: u32, board: &StatusBoard) {
             needed.div_ceil(1_000_000)
         );
         tracing::warn!("{text}");
-        board.error(now().millis(), text);
+        let _ = board.error(now().millis(), text);
     }
 }
 

@@ -233,18 +233,9 @@ impl Transactions {
         }
         self.shared.problem(format!("{end}; going on with a new producer"));
         self.transactor = self.transactor.renewed()?;
-        let started = Instant::now();
-        let ready = self.transactor.init(|error| {
+        self.transactor.init_again(self.shared.transaction_deadline, |error| {
             self.shared.problem(format!("starting transactions again: {error}"));
-            started.elapsed() < self.shared.transaction_deadline
         })?;
-        if !ready {
-            return Err(TransactionError::Hung {
-                step: "starting transactions again",
-                waited_s: started.elapsed().as_secs(),
-            }
-            .into());
-        }
         self.consumer.rejoin();
         Ok(Published::Aborted { reason: end.to_string(), membership_lost: true })
     }

@@ -16,7 +16,9 @@ use crate::kafka::{Consumer, KafkaProblem};
 use crate::settings::Settings;
 use crate::sink::{Ack, PointSink as _};
 use crate::state::Snapshots;
-use crate::status::{Known, MemoryStatus, MergeStatus, PipelineStatus, StatusBoard, TaskStatus, Totals};
+use crate::status::{
+    KAFKA_SILENT_MS, Known, MemoryStatus, MergeStatus, PipelineStatus, StatusBoard, TaskStatus, Totals,
+};
 
 const STATUS_EVERY: Duration = Duration::from_millis(500);
 /// How often commits of merges elsewhere are asked for.
@@ -136,8 +138,9 @@ pub(super) fn instance_name(settings: &Settings, port: u16) -> String {
 pub(super) fn producer_problems(board: &Arc<StatusBoard>) -> impl Fn(KafkaProblem) + Send + Sync + 'static {
     let board = Arc::clone(board);
     move |problem| {
-        tracing::warn!("{problem}");
-        board.error(now().millis(), problem.to_string());
+        if board.client_problem(now().millis(), problem.to_string()) {
+            tracing::warn!("{problem}");
+        }
     }
 }
 
@@ -170,6 +173,13 @@ pub(super) fn publish(shared: &Shared) {
         status.commit_age_ms = (committed_at > 0).then(|| (now_ms - committed_at).max(0));
         status.paused = reports.paused.values().next().map(|(why, _)| pause(why, sink.problem.as_deref()));
         status.transactions = shared.transactions.status();
+        status.kafka_silent_ms = shared.membership.silent_for().map(millis);
+        if status.kafka_ready && status.kafka_silent_ms.is_some_and(|silent| silent < KAFKA_SILENT_MS) {
+            // What a client said while no broker was there.
+            if status.kafka_problem.take().is_some() {
+                tracing::info!("kafka answers again");
+            }
+        }
         status.lease_left_ms = millis(shared.membership.time_left());
         status.lease_ms = millis(shared.membership.lease());
         status.memory.prefetch = shared.prefetched.load(Ordering::Relaxed);

@@ -74,8 +74,13 @@ impl Session<'_> {
         let Some(transactors) = self.transactors()? else {
             return Ok(());
         };
-        let handler =
-            Arc::new(Coordinator::new(Arc::clone(shared), Arc::clone(topics), self.options.until_end));
+        let handler = Arc::new(Coordinator::new(
+            Arc::clone(shared),
+            Arc::clone(topics),
+            self.options.until_end,
+            self.shutdown.clone(),
+            settings.shutdown.deadline,
+        ));
         let consumer = Consumer::new(
             &ConsumerSettings {
                 client: self.client.clone(),

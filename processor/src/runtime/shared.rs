@@ -13,7 +13,7 @@ use super::layout::Layout;
 use super::ledger::Ledger;
 use super::sinks::Sinks;
 use super::stage0::SourceId;
-use crate::kafka::{Commit, KafkaOutbox, Membership};
+use crate::kafka::{Commit, KafkaOutbox, KafkaProblem, Membership};
 use crate::live::Live;
 use crate::settings::{MemoryPlan, Settings};
 use crate::state::Snapshots;
@@ -190,8 +190,17 @@ impl Shared {
 
     /// A problem for the log and the page.
     pub(super) fn problem(&self, text: String) {
-        tracing::warn!("{text}");
-        self.board.error(now().millis(), text);
+        let line = text.clone();
+        if self.board.error(now().millis(), text) {
+            tracing::warn!("{line}");
+        }
+    }
+
+    /// What a Kafka client says by itself, for the log and the page.
+    pub(super) fn client_problem(&self, problem: &KafkaProblem) {
+        if self.board.client_problem(now().millis(), problem.to_string()) {
+            tracing::warn!("{problem}");
+        }
     }
 
     /// An error with its causes, for the log and the page.

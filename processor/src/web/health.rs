@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::status::PipelineStatus;
+use crate::status::{KAFKA_SILENT_MS, PipelineStatus};
 
 /// Above this, numbers are late enough to say so; the alert on freshness uses the same bound.
 const FRESHNESS_P99_MAX_MS: f64 = 10_000.0;
@@ -45,6 +45,9 @@ impl Health {
             reasons.push(format!("conservation is broken: {unaccounted} records are unaccounted for"));
         }
         let wrong = reasons.len();
+        if ready && let Some(problem) = status.kafka_silence(KAFKA_SILENT_MS) {
+            reasons.push(format!("kafka: {problem}"));
+        }
         if let Some(paused) = &status.paused {
             reasons.push(format!("reading is paused: {paused}"));
         }
@@ -69,6 +72,8 @@ fn not_ready(status: &PipelineStatus) -> Vec<String> {
     let mut reasons = Vec::new();
     if !status.kafka_ready {
         let problem = status.kafka_problem.as_deref().unwrap_or("waiting for partitions to be assigned");
+        reasons.push(format!("kafka: {problem}"));
+    } else if let Some(problem) = status.kafka_silence(status.lease_ms) {
         reasons.push(format!("kafka: {problem}"));
     }
     if !status.sink.healthy {
@@ -102,6 +107,25 @@ mod tests {
         let health = Health::of(&status);
         assert_eq!((health.level, health.ready), (Level::Unhealthy, false));
         assert_eq!(health.reasons[0], "kafka: 127.0.0.1:9092 refuses connections");
+    }
+
+    #[test]
+    fn a_kafka_that_goes_away_degrades_and_then_is_waited_for() {
+        let mut status = flowing();
+        status.lease_ms = 35_000;
+        status.kafka_silent_ms = Some(40_000);
+        assert_eq!(Health::of(&status).level, Level::Healthy, "nothing was asked");
+        status.kafka_problem = Some("no broker of kafka:9092 is reachable".to_owned());
+        for (silent_ms, level, ready) in
+            [(2_000, Level::Healthy, true), (9_000, Level::Degraded, true), (36_000, Level::Unhealthy, false)]
+        {
+            status.kafka_silent_ms = Some(silent_ms);
+            let health = Health::of(&status);
+            assert_eq!((health.level, health.ready), (level, ready), "{silent_ms} ms");
+            let reason =
+                format!("kafka: no answer for {} s: no broker of kafka:9092 is reachable", silent_ms / 1_000);
+            assert_eq!(health.reasons, if level == Level::Healthy { vec![] } else { vec![reason] });
+        }
     }
 
     #[test]

@@ -141,6 +141,6 @@ export function counts(id, entries, show, none) {
 }
 
 export function problems(errors) {
-  const items = [...errors].reverse().slice(0, 12).map((error) => h('li', {}, h('time', {}, format.clock(error.at_ms)), h('span', {}, error.text)));
+  const items = [...errors].reverse().slice(0, 12).map((error) => h('li', {}, h('time', {}, format.clock(error.at_ms)), h('span', {}, error.times > 1 ? `${error.text} (${format.count(error.times)} times)` : error.text)));
   byId('problems').replaceChildren(...(items.length > 0 ? items : [h('li.empty', {}, 'None')]));
 }
