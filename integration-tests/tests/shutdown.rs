@@ -1,6 +1,6 @@
 //! `SIGTERM` and `SIGINT`: what was taken in is made durable, and the exit code says so.
 
-use integration_tests::{Influx, Kafka, Names, Numbers, Processor, ProcessorConfig, Producer};
+use integration_tests::{Influx, Kafka, Names, Numbers, Processor, ProcessorConfig, Producer, eventually};
 
 #[test]
 fn sigterm_under_load_drains_commits_and_exits_0() {
@@ -23,11 +23,31 @@ fn sigterm_under_load_drains_commits_and_exits_0() {
 }
 
 #[test]
+fn sigterm_ends_a_processor_whose_kafka_is_away() {
+    let (mut kafka, influx, names) = (Kafka::start_own(), Influx::start(), Names::unique("sigterm-away"));
+    kafka.create_topic(&names.topic, 4);
+    let settings = "[kafka.properties]\n\"session.timeout.ms\" = \"25000\"\n[shutdown]\ndeadline = \"5s\"";
+    let mut processor = Processor::run(&ProcessorConfig::new(&kafka, &influx, &names).extra(settings), &[]);
+    processor.await_ready();
+    Producer::run_to(&kafka, &names, "--rate 20000 --count 5000 --seed 10");
+    processor.await_consumed(5_000);
+    kafka.kill();
+    // Then the client wants to leave the group in order, and cannot.
+    eventually("its session is over", || {
+        let log = processor.process.log();
+        if log.contains("partitions revoked") { Ok(()) } else { Err(log) }
+    });
+    processor.process.signal("TERM");
+    let code = processor.process.wait(std::time::Duration::from_secs(120));
+    assert!(code == 0 || code == 1, "{code}: {}", processor.process.log()); // 1 with a transaction under way
+}
+
+#[test]
 fn sigint_makes_the_producer_flush_and_say_what_was_sent() {
     let (kafka, names) = (Kafka::start(), Names::unique("sigint"));
     kafka.create_topic(&names.topic, 4);
     let mut producer = Producer::spawn_to(&kafka, &names, "--rate 2000");
-    integration_tests::eventually("events arrive", || {
+    eventually("events arrive", || {
         let sent: i64 = kafka.end_offsets(&names.topic).iter().sum();
         if sent > 2_000 { Ok(()) } else { Err(format!("{sent} so far")) }
     });

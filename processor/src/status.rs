@@ -347,9 +347,13 @@ pub struct PipelineStatus {
 }
 
 impl PipelineStatus {
-    /// What is wrong with a Kafka that answered once and has not for longer than this, in milliseconds.
+    /// What is wrong with a Kafka that answered once and has not for longer than this, in milliseconds. An instance that
+    /// stands by asks nothing.
     #[must_use]
     pub fn kafka_silence(&self, longer_than_ms: i64) -> Option<String> {
+        if self.standby {
+            return None;
+        }
         let silent_ms = self.kafka_silent_ms.filter(|silent| *silent > longer_than_ms)?;
         let problem = self.kafka_problem.as_ref()?;
         Some(format!("no answer for {} s: {problem}", silent_ms / 1_000))

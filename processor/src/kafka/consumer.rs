@@ -247,6 +247,13 @@ impl Consumer {
     }
 }
 
+impl Consumer {
+    /// Keeps the client to the end of the process, which is near: its own end waits for a Kafka that is away.
+    pub fn leave_to_the_process(&self) {
+        std::mem::forget(Arc::clone(&self.member));
+    }
+}
+
 impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumer").field("topics", &self.member.topics).finish_non_exhaustive()

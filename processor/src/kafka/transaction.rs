@@ -1,6 +1,7 @@
 //! Transactions: an epoch's records and offsets become visible together, or not at all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -19,6 +20,7 @@ pub struct Transactor {
     id: String,
     settings: ProducerSettings,
     problems: Arc<dyn Fn(KafkaProblem) + Send + Sync>,
+    gives_up: Arc<AtomicBool>,
 }
 
 /// What a transaction makes durable.
@@ -73,6 +75,12 @@ pub enum TransactionError {
         /// For how long, in seconds.
         waited_s: u64,
     },
+    /// The process ends, and Kafka is away.
+    #[error("{step} was given up, as the process ends; the transaction is decided at the restart")]
+    GivenUp {
+        /// What was called.
+        step: &'static str,
+    },
     /// Any other end of the client, such as a state that it and a restarted Kafka do not agree on. A new producer may go
     /// on from what is committed.
     #[error("{step} failed for good: {reason}")]
@@ -122,18 +130,25 @@ impl Transactor {
         settings: &ProducerSettings,
         problems: impl Fn(KafkaProblem) + Send + Sync + 'static,
     ) -> Result<Self, KafkaError> {
-        Self::with(settings.clone(), Arc::new(problems))
+        Self::with(settings.clone(), Arc::new(problems), Arc::default())
+    }
+
+    /// The same, which stops waiting for Kafka some seconds after `gives_up` has become true.
+    #[must_use]
+    pub fn until(self, gives_up: Arc<AtomicBool>) -> Self {
+        Self { gives_up, ..self }
     }
 
     fn with(
         settings: ProducerSettings,
         problems: Arc<dyn Fn(KafkaProblem) + Send + Sync>,
+        gives_up: Arc<AtomicBool>,
     ) -> Result<Self, KafkaError> {
         let id = settings.transactional_id.clone().expect("transactions have a name");
         let told = Arc::clone(&problems);
         let context = Context::new(move |problem| told(problem), &settings.client.brokers);
         let producer = settings::create(&settings.to_config()?, context)?;
-        Ok(Self { producer, id, settings, problems })
+        Ok(Self { producer, id, settings, problems, gives_up })
     }
 
     /// A new producer of the same name and settings, to be [initialised](Transactor::init): for one that cannot go on.
@@ -141,7 +156,7 @@ impl Transactor {
     /// # Errors
     /// As [`Transactor::new`].
     pub fn renewed(&self) -> Result<Self, KafkaError> {
-        Self::with(self.settings.clone(), Arc::clone(&self.problems))
+        Self::with(self.settings.clone(), Arc::clone(&self.problems), Arc::clone(&self.gives_up))
     }
 
     /// Fences an earlier producer of this name and decides what it left open, before anything is read: until then
@@ -168,7 +183,7 @@ impl Transactor {
     /// `deadline`.
     ///
     /// # Errors
-    /// As [`Transactor::init`], and [`TransactionError::Hung`].
+    /// As [`Transactor::init`], [`TransactionError::Hung`] and [`TransactionError::GivenUp`].
     pub fn init_again(
         &self,
         deadline: Duration,
@@ -310,6 +325,9 @@ impl Transactor {
     fn lose_patience(&self, step: &'static str, patience: &mut Patience) -> Result<(), TransactionError> {
         if !patience.wants_to_know(Instant::now()) {
             return Ok(());
+        }
+        if self.gives_up.load(Ordering::Acquire) {
+            return Err(TransactionError::GivenUp { step });
         }
         match patience.tell(Instant::now(), self.kafka_answers()) {
             Some(hung) => Err(TransactionError::Hung { step, waited_s: hung.as_secs() }),

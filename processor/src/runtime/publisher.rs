@@ -242,7 +242,7 @@ impl Transactions {
 }
 
 impl Drop for Publisher {
-    /// Waits for the transaction under way: it is bounded by its deadline.
+    /// Waits for the transaction under way: it ends with an answer, at its deadline, or given up where Kafka is away.
     fn drop(&mut self) {
         if let Way::Transactions { jobs, thread } = &mut self.way {
             drop(jobs.take());

@@ -107,6 +107,8 @@ impl Session<'_> {
         if matches!(end, Err(RunError::KafkaClient(_))) {
             // librdkafka has usually said so by itself.
             handler.lose_everything(&consumer);
+        } else {
+            shared.gives_up.store(true, Ordering::Release);
         }
         // Workers hold queues of the consumer, so they end first.
         for thread in threads {
@@ -121,8 +123,15 @@ impl Session<'_> {
                 );
             }
         }
-        if let (Ok(()), Err(error)) = (&end, consumer.close(LEAVE_TIMEOUT)) {
-            tracing::warn!(%error, "could not leave the consumer group in order");
+        match &end {
+            Ok(()) => {
+                if let Err(error) = consumer.close(LEAVE_TIMEOUT) {
+                    tracing::warn!(%error, "could not leave the consumer group in order");
+                    consumer.leave_to_the_process();
+                }
+            }
+            Err(RunError::NotDrained(..)) => consumer.leave_to_the_process(),
+            Err(_) => {}
         }
         match shared.failure() {
             // What a worker said on its way out is worse than the end of a client.
@@ -147,7 +156,8 @@ impl Session<'_> {
             let instance = report::instance_name(settings, self.port);
             let mut producer = ProducerSettings::new((*client).clone());
             producer.transactional_id = Some(format!("{}-{instance}-{worker}", settings.kafka.group_id));
-            let transactor = Transactor::new(&producer, report::producer_problems(board))?;
+            let transactor = Transactor::new(&producer, report::producer_problems(board))?
+                .until(Arc::clone(&shared.gives_up));
             let ready = transactor.init(|error| {
                 board.update(|status| status.kafka_problem = Some(format!("starting transactions: {error}")));
                 !self.shutdown.is_triggered()

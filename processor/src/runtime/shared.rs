@@ -43,6 +43,8 @@ pub(super) struct Shared {
     pub(super) instance: String,
     /// Set once: workers read nothing new, write what they have, and commit it.
     pub(super) draining: AtomicBool,
+    /// Nobody waits any more for a Kafka that is away.
+    pub(super) gives_up: Arc<AtomicBool>,
     pub(super) epochs: AtomicU64,
     pub(super) transactions: Ledger,
     /// Partitions that topics were last seen to have, 0 where one was deleted.
@@ -127,6 +129,7 @@ impl Shared {
             live,
             instance: super::report::instance_name(settings, settings.http.listen.port()),
             draining: AtomicBool::new(false),
+            gives_up: Arc::default(),
             epochs: AtomicU64::new(0),
             transactions: Ledger::default(),
             prefetched: AtomicU64::new(0),

@@ -126,6 +126,8 @@ mod tests {
                 format!("kafka: no answer for {} s: no broker of kafka:9092 is reachable", silent_ms / 1_000);
             assert_eq!(health.reasons, if level == Level::Healthy { vec![] } else { vec![reason] });
         }
+        status.standby = true;
+        assert_eq!(Health::of(&status).level, Level::Healthy, "who stands by asks nothing");
     }
 
     #[test]
