@@ -44,21 +44,28 @@ fn every_query_returns_data_and_rules_fire_in_bad_times_only() {
     let mut processor = Processor::run(&ProcessorConfig::new(&kafka, &influx, &names), &[]);
     processor.await_ready();
     let raw = influx.buckets().raw.clone();
-    eventually("every event is in influxdb, and the processor has reported twice", || {
-        let status = processor.status()?;
-        let lag: i64 =
-            status["tasks"].as_array().into_iter().flatten().filter_map(|it| it["lag"].as_i64()).sum();
-        let counted = status["totals"]["counted"].as_i64().unwrap_or_default();
-        let written: i64 =
-            influx.points(&raw, "events").iter().filter_map(|point| point["count"].as_i64()).sum();
-        let reports = influx.points(&raw, "pipeline").len();
-        let marks = influx.points(&raw, "annotations").len();
-        if lag == 0 && counted > 0 && written == counted && reports >= 2 && marks == 1 {
-            Ok(())
-        } else {
-            Err(format!("{lag} behind, {written} of {counted} written, {reports} reports, {marks} marks"))
-        }
-    });
+    eventually(
+        "every event is in influxdb, and the processor has reported twice, the second time so",
+        || {
+            let status = processor.status()?;
+            let lag: i64 =
+                status["tasks"].as_array().into_iter().flatten().filter_map(|it| it["lag"].as_i64()).sum();
+            let counted = status["totals"]["counted"].as_i64().unwrap_or_default();
+            let written: i64 =
+                influx.points(&raw, "events").iter().filter_map(|point| point["count"].as_i64()).sum();
+            let reports = influx.points(&raw, "pipeline");
+            let newest = reports.iter().max_by_key(|report| report["time"].as_i64());
+            let caught_up = newest.is_some_and(|report| report["lag"] == 0);
+            let (reports, marks) = (reports.len(), influx.points(&raw, "annotations").len());
+            if lag == 0 && counted > 0 && written == counted && reports >= 2 && caught_up && marks == 1 {
+                Ok(())
+            } else {
+                Err(format!(
+                    "{lag} behind, {written} of {counted} written, {reports} reports (of a lag of 0: {caught_up}), {marks} marks"
+                ))
+            }
+        },
+    );
 
     let bindings = Bindings::between(at(0) - 60_000, now_ms() + 60_000);
     let all = queries(&Slo::default(), &bindings);
