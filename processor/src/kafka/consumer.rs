@@ -245,9 +245,7 @@ impl Consumer {
         }
         Ok(())
     }
-}
 
-impl Consumer {
     /// Keeps the client to the end of the process, which is near: its own end waits for a Kafka that is away.
     pub fn leave_to_the_process(&self) {
         std::mem::forget(Arc::clone(&self.member));
