@@ -21,8 +21,10 @@ use crate::shutdown::Shutdown;
 /// group's patience (5 min). Counted in steps, as a process that stood still has not waited.
 const RELEASE_STEPS: u32 = 120;
 const RELEASE_STEP: Duration = Duration::from_secs(1);
-/// How long Kafka may take to answer before it counts as away.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// After how many steps, again and again, Kafka is asked whether it answers, and how long it may take before it counts as
+/// away.
+const PROBE_STEPS: u32 = 10;
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The handler of the group's decisions.
 pub(super) struct Coordinator {
@@ -116,13 +118,16 @@ impl Coordinator {
 
     /// Waits until every worker has let go. A transaction under way ends before, so it waits for a Kafka that is away.
     fn await_release(&self, consumer: &Consumer, released: &mpsc::Receiver<()>) -> Result<(), RunError> {
-        let (mut steps, mut working) = (0, self.workers().len());
+        let (mut steps, mut away_at, mut working) = (0, 0, self.workers().len());
         while working > 0 {
             match released.recv_timeout(RELEASE_STEP) {
                 Ok(()) => working -= 1,
                 Err(mpsc::RecvTimeoutError::Disconnected) => break, // the rest has failed, and said why
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     steps += 1;
+                    if steps % PROBE_STEPS == 0 && self.is_kafka_away(consumer) {
+                        away_at = steps;
+                    }
                     report::publish(&self.shared); // nobody else does meanwhile
                 }
             }
@@ -130,17 +135,17 @@ impl Coordinator {
                 let why = "a transaction under way waits for Kafka".to_owned();
                 return Err(RunError::NotDrained(self.shutdown_deadline, why));
             }
-            if steps > RELEASE_STEPS {
-                let answer = consumer.partition_count(&self.shared.partials_topic, PROBE_TIMEOUT);
-                if !answer.is_err_and(|error| error.is_retryable()) {
-                    let problem =
-                        format!("a worker did not let go of its partitions within {RELEASE_STEPS} s");
-                    return Err(RunError::Output(problem));
-                }
-                steps = 0;
+            if steps - away_at > RELEASE_STEPS {
+                let problem = format!("a worker did not let go of its partitions within {RELEASE_STEPS} s");
+                return Err(RunError::Output(problem));
             }
         }
         Ok(())
+    }
+
+    fn is_kafka_away(&self, consumer: &Consumer) -> bool {
+        let answer = consumer.partition_count(&self.shared.partials_topic, PROBE_TIMEOUT);
+        answer.is_err_and(|error| error.is_retryable())
     }
 
     /// For a bounded run: whether every owned task and relay has reached its end and all of it is committed.
