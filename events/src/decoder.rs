@@ -28,7 +28,7 @@ impl Decoder {
     /// # Errors
     /// [`OptionsError`] if the mapping of names cannot be followed.
     pub fn new(options: &DecoderOptions) -> Result<Self, OptionsError> {
-        let names = Names::new(&options.fields)?;
+        let names = Names::new(&options.mapping.fields)?;
         Ok(Self {
             memory: fast::Memory::new(&names),
             names,

@@ -1,13 +1,13 @@
-use crate::Timestamp;
+use crate::{Notes, Timestamp};
 
 /// One click event as the contract names its fields; texts borrow from the record or from the decoder's scratch.
 ///
-/// Which optional fields are present depends on [`EventType`]; the decoder has already checked that those the
-/// type needs are there, so `checkout_id` is `Some` for every [`EventType::Checkout`].
+/// Every field may be absent, whatever the type: whoever computes takes what it can use, and [`Event::notes`] says what
+/// was missed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Event<'a> {
     /// Who did it. Never empty; an integer in the record is taken as its digits.
-    pub user_id: &'a str,
+    pub user_id: Option<&'a str>,
     /// When it happened (event time).
     pub time: Timestamp,
     /// What happened.
@@ -16,7 +16,7 @@ pub struct Event<'a> {
     pub event_id: Option<&'a str>,
     /// As sent: absolute or a path, with or without a leading `/`, query string included.
     pub url: Option<&'a str>,
-    /// 100 to 599. Present means the event counts as a request.
+    /// 0 to 999; 0 is a client that went away. Present means the event counts as a request.
     pub http_status: Option<u16>,
     /// As sent; [`Event::method`] gives the default.
     pub method: Option<&'a str>,
@@ -56,12 +56,22 @@ pub struct Event<'a> {
     pub country: Option<&'a str>,
     /// As sent.
     pub user_agent: Option<&'a str>,
+    /// The advertisement that was clicked.
+    pub ad_id: Option<&'a str>,
+    /// Where an advertisement's click came from.
+    pub source: Option<&'a str>,
+    /// What kind of conversion it is.
+    pub conversion_type: Option<&'a str>,
+    /// How an order was paid.
+    pub payment_method: Option<&'a str>,
+    /// What the event lacks, and what was of no use.
+    pub notes: Notes,
 }
 
 impl Event<'_> {
     /// Nothing set yet: what a decoder begins with.
     pub(crate) const EMPTY: Self = Self {
-        user_id: "",
+        user_id: None,
         time: Timestamp::from_micros(0),
         kind: EventType::PageView,
         event_id: None,
@@ -86,6 +96,11 @@ impl Event<'_> {
         browser: None,
         country: None,
         user_agent: None,
+        ad_id: None,
+        source: None,
+        conversion_type: None,
+        payment_method: None,
+        notes: Notes::NONE,
     };
 
     /// The request method, `GET` where the record names none.
@@ -117,13 +132,15 @@ pub enum EventType {
     AdClick,
     /// A campaign's goal was reached.
     Conversion,
+    /// Money of an order went back.
+    Refund,
     /// A type the contract does not know, kept because the event carries an `http_status`: a request and no more.
     Other,
 }
 
 impl EventType {
     /// Every type, in the order of its discriminant.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::PageView,
         Self::Search,
         Self::ProductClick,
@@ -133,8 +150,27 @@ impl EventType {
         Self::Purchase,
         Self::AdClick,
         Self::Conversion,
+        Self::Refund,
         Self::Other,
     ];
+
+    /// Where an event stands among those of the same instant: causes come before what they may explain.
+    #[must_use]
+    pub const fn cause_rank(self) -> u8 {
+        match self {
+            Self::AdClick => 0,
+            Self::Search => 1,
+            Self::PageView => 2,
+            Self::ProductClick => 3,
+            Self::AddToCart => 4,
+            Self::RemoveFromCart => 5,
+            Self::Checkout => 6,
+            Self::Purchase => 7,
+            Self::Conversion => 8,
+            Self::Refund => 9,
+            Self::Other => 10,
+        }
+    }
 
     /// The type of that name; only the contract's own names, neither the further ones nor `other`.
     #[must_use]
@@ -155,6 +191,7 @@ impl EventType {
             Self::Purchase => "purchase",
             Self::AdClick => "ad_click",
             Self::Conversion => "conversion",
+            Self::Refund => "refund",
             Self::Other => "other",
         }
     }

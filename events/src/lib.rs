@@ -33,6 +33,7 @@
 
 mod decoder;
 mod event;
+mod field;
 mod moment;
 mod names;
 mod number;
@@ -42,6 +43,7 @@ mod timestamp;
 
 pub use decoder::{Decoder, PlainEvent};
 pub use event::{Event, EventType};
-pub use options::{DecoderOptions, OptionsError};
+pub use field::{Field, FieldSet, Notes};
+pub use options::{DecoderOptions, Format, Mapping, OptionsError, TimeFormat};
 pub use rejection::{Reason, Rejection};
 pub use timestamp::Timestamp;

@@ -1,46 +1,10 @@
 //! Which member names mean which field, and in which order they are preferred.
 
-use std::collections::BTreeMap;
-
 use crate::OptionsError;
-
-/// The fields of the contract, in the order of its table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Field {
-    UserId,
-    Time,
-    Kind,
-    EventId,
-    Url,
-    Status,
-    Method,
-    Latency,
-    ProductId,
-    ClickId,
-    CheckoutId,
-    Amount,
-    CampaignId,
-    ConversionId,
-    SearchId,
-    Query,
-    Category,
-    Quantity,
-    Price,
-    Currency,
-    Referrer,
-    Device,
-    Browser,
-    Country,
-    UserAgent,
-    /// Not a value of its own: the object that may hold `device` and `browser`.
-    Metadata,
-    /// What every other name means: nothing.
-    Ignored,
-}
+use crate::field::Field;
 
 /// Every field with its names, the contract's own first, then the aliases in the order they are preferred.
-const CONTRACT: [(Field, &[&str]); 26] = [
+const CONTRACT: [(Field, &[&str]); 30] = [
     (Field::UserId, &["user_id", "userId"]),
     (Field::Time, &["event_timestamp", "eventTime", "timestamp", "datetime_occurred", "datetime_occured"]),
     (Field::Kind, &["event_type", "eventType"]),
@@ -66,7 +30,11 @@ const CONTRACT: [(Field, &[&str]); 26] = [
     (Field::Browser, &["browser"]),
     (Field::Country, &["country"]),
     (Field::UserAgent, &["user_agent"]),
-    (Field::Metadata, &["metadata"]),
+    (Field::AdId, &["ad_id"]),
+    (Field::Source, &["source"]),
+    (Field::ConversionType, &["conversion_type"]),
+    (Field::PaymentMethod, &["payment_method"]),
+    (Field::Request, &["metadata"]),
 ];
 
 /// What `metadata` may hold: each name stands last among those of its field.
@@ -74,7 +42,7 @@ const NESTED: [(Field, &str, &str); 2] =
     [(Field::Device, "device", "metadata.device"), (Field::Browser, "browser", "metadata.browser")];
 
 /// How many names a decoder tells apart: the contract's 46 and at most `CONFIGURED_MAX` of an input's own.
-pub(crate) const NAMES_MAX: usize = 96;
+pub(crate) const NAMES_MAX: usize = 100;
 const CONFIGURED_MAX: usize = 48;
 
 const BUCKETS: usize = 512;
@@ -97,7 +65,7 @@ pub(crate) struct Name {
 }
 
 impl Names {
-    pub(crate) fn new(configured: &BTreeMap<String, String>) -> Result<Self, OptionsError> {
+    pub(crate) fn new(configured: &[(String, String)]) -> Result<Self, OptionsError> {
         if configured.len() > CONFIGURED_MAX {
             return Err(OptionsError::TooManyFields { count: configured.len(), max: CONFIGURED_MAX });
         }
@@ -114,8 +82,9 @@ impl Names {
             Self { names: Vec::new(), buckets: Box::new([EMPTY; BUCKETS]), nested: [EMPTY; NESTED.len()] };
         for (field, contract) in CONTRACT {
             let theirs =
-                configured.iter().filter(|(_, ours)| *ours == contract[0]).map(|(theirs, _)| &**theirs);
-            let ours = contract.iter().copied().filter(|name| !configured.contains_key(*name));
+                configured.iter().filter(|(_, ours)| ours == contract[0]).map(|(theirs, _)| &**theirs);
+            let ours =
+                contract.iter().copied().filter(|name| !configured.iter().any(|(theirs, _)| theirs == *name));
             for text in theirs.chain(ours) {
                 let id = all.push(field, text);
                 all.register(id);
@@ -169,7 +138,7 @@ impl Names {
 
 /// The names that may stand on the right-hand side of a mapping.
 fn canonical() -> impl Iterator<Item = &'static str> {
-    CONTRACT.iter().filter(|(field, _)| *field != Field::Metadata).map(|(_, names)| names[0])
+    CONTRACT.iter().filter(|(field, _)| *field != Field::Request).map(|(_, names)| names[0])
 }
 
 fn nearest(text: &str) -> &'static str {
@@ -194,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_name_of_the_contract_is_found_and_keeps_its_rank() {
-        let names = Names::new(&BTreeMap::new()).unwrap();
+        let names = Names::new(&[]).unwrap();
         for (field, contract) in CONTRACT {
             let ids: Vec<u8> = contract.iter().map(|name| names.find(name).unwrap()).collect();
             assert!(ids.is_sorted(), "{ids:?}");
@@ -207,14 +176,15 @@ mod tests {
 
     #[test]
     fn the_fullest_table_still_fits() {
-        let configured = (0..CONFIGURED_MAX).map(|n| (format!("their_{n}"), "url".to_owned())).collect();
+        let configured: Vec<_> =
+            (0..CONFIGURED_MAX).map(|n| (format!("their_{n}"), "url".to_owned())).collect();
         let names = Names::new(&configured).unwrap();
         assert!(names.all().len() <= NAMES_MAX, "{}", names.all().len());
     }
 
     #[test]
     fn a_mapped_name_comes_first_and_loses_its_old_meaning() {
-        let configured = [("value".to_owned(), "price".to_owned())].into();
+        let configured = [("value".to_owned(), "price".to_owned())];
         let names = Names::new(&configured).unwrap();
         assert_eq!(names.all()[usize::from(names.find("value").unwrap())].field, Field::Price);
         assert!(names.find("value") < names.find("price"));
@@ -223,9 +193,9 @@ mod tests {
 
     #[test]
     fn an_unknown_field_is_answered_with_the_nearest() {
-        let error = Names::new(&[("uid".to_owned(), "userid".to_owned())].into()).unwrap_err();
+        let error = Names::new(&[("uid".to_owned(), "userid".to_owned())]).unwrap_err();
         assert_eq!(error.to_string(), "fields.uid: there is no field `userid`; the nearest is `user_id`");
-        let many = (0..=CONFIGURED_MAX).map(|n| (n.to_string(), "url".to_owned())).collect();
+        let many: Vec<_> = (0..=CONFIGURED_MAX).map(|n| (n.to_string(), "url".to_owned())).collect();
         assert!(matches!(Names::new(&many), Err(OptionsError::TooManyFields { .. })));
     }
 }

@@ -7,11 +7,10 @@ use crate::EventType;
 pub struct DecoderOptions {
     /// The type of records that name none.
     pub default_type: EventType,
-    /// Further names: what the input calls a field → what the contract calls it, for example `uid` → `user_id`.
-    ///
-    /// Such a name wins over the contract's own names where a record has both, and what it meant before (as with
-    /// `value` → `price`) it no longer means. Only members of the record itself are named, not nested ones.
-    pub fields: BTreeMap<String, String>,
+    /// How a record's value is written.
+    pub format: Format,
+    /// What the input calls the contract's fields, types and times.
+    pub mapping: Mapping,
     /// The greatest accepted length of a record in bytes, inclusive.
     pub max_bytes: usize,
 }
@@ -19,7 +18,60 @@ pub struct DecoderOptions {
 impl Default for DecoderOptions {
     /// `page_view`, the contract's names alone, and 1 MiB, which is what Kafka brokers accept by default.
     fn default() -> Self {
-        Self { default_type: EventType::PageView, fields: BTreeMap::new(), max_bytes: 1 << 20 }
+        Self {
+            default_type: EventType::PageView,
+            format: Format::Json,
+            mapping: Mapping::default(),
+            max_bytes: 1 << 20,
+        }
+    }
+}
+
+/// How a record's value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// One JSON object.
+    #[default]
+    Json,
+    /// A line of an access log in the combined format, bare or as the `message` of a JSON object.
+    Combined,
+    /// The same in the common format, without referrer and user agent.
+    Common,
+}
+
+/// What an input calls the contract's fields, types and times. The order of names is that of preference.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Mapping {
+    /// Further names in the order they are preferred: what the input calls a field, and what the contract calls it, for
+    /// example `uid` and `user_id`. A dot leads into an object, a number into an array: `properties.products.0.id`.
+    ///
+    /// Such a name wins over the contract's own names where a record has both, and what it meant before (as with
+    /// `value` → `price`) it no longer means.
+    pub fields: Vec<(String, String)>,
+    /// Names that mean nothing here.
+    pub ignore: Vec<String>,
+    /// What the input calls a type, and the contract's name; `*` is every other.
+    pub event_types: BTreeMap<String, EventType>,
+    /// How times are written, where they are not what the contract reads by itself.
+    pub time: Option<TimeFormat>,
+}
+
+/// How an input writes its times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeFormat {
+    /// The format's text, as configured.
+    format: String,
+    /// The zone of times without an offset, as configured.
+    zone: Option<String>,
+}
+
+impl TimeFormat {
+    /// From a format as settings have it, and the zone of times without an offset [UTC].
+    ///
+    /// # Errors
+    /// [`OptionsError`] if either cannot be followed.
+    pub fn new(format: &str, zone: Option<&str>) -> Result<Self, OptionsError> {
+        Ok(Self { format: format.to_owned(), zone: zone.map(str::to_owned) })
     }
 }
 

@@ -4,13 +4,13 @@
 
 #![no_main]
 
-use events::{Decoder, DecoderOptions, Reason};
+use events::{Decoder, DecoderOptions, Mapping, Reason};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 
 fuzz_target!(|records: &[u8]| {
     let fields = [("ip".to_owned(), "referrer".to_owned()), ("ts".to_owned(), "event_timestamp".to_owned())];
-    let options = DecoderOptions { fields: fields.into(), max_bytes: 4_096, ..DecoderOptions::default() };
+    let options = DecoderOptions { mapping: Mapping { fields: fields.into(), ..Mapping::default() }, max_bytes: 4_096, ..DecoderOptions::default() };
     let mut decoder = Decoder::new(&options).expect("the options are valid");
     for record in records.split(|byte| *byte == b'\n') {
         let record = Some(record);

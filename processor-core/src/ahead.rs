@@ -70,7 +70,7 @@ impl<'a> Prepared<'a> {
                 path_hint: None,
             }),
             event_id: event.event_id().map(fingerprint),
-            user: Key::new(event.user_id()),
+            user: Key::new(event.user_id().unwrap_or_default()),
             user_hint: None,
             fact: fact(
                 event.kind(),
@@ -111,7 +111,7 @@ impl<'a> Prepared<'a> {
                 path_hint: None,
             }),
             event_id: bytes(event.event_id).map(fingerprint),
-            user: Key::new(event.user_id.as_bytes()),
+            user: Key::new(event.user_id.unwrap_or_default().as_bytes()),
             user_hint: None,
             fact: fact(
                 event.kind,

@@ -1,6 +1,4 @@
-use std::collections::BTreeMap;
-
-use events::{Decoder, DecoderOptions, EventType};
+use events::{Decoder, DecoderOptions};
 
 use crate::point::Resolution;
 
@@ -113,12 +111,8 @@ impl Rekeyed {
 pub struct InputOptions {
     /// The topic: for dead letters.
     pub topic: String,
-    /// The type of records that name none.
-    pub default_type: EventType,
-    /// Their field name to ours.
-    pub fields: BTreeMap<String, String>,
-    /// Larger records are rejected as `too_large`.
-    pub max_bytes: usize,
+    /// What its records mean.
+    pub decoder: DecoderOptions,
 }
 
 impl Default for Options {
@@ -140,9 +134,7 @@ impl Default for Options {
             limits: Limits::default(),
             inputs: vec![InputOptions {
                 topic: "clickstream_events".to_owned(),
-                default_type: EventType::PageView,
-                fields: BTreeMap::new(),
-                max_bytes: 1 << 20,
+                decoder: DecoderOptions::default(),
             }],
             rekeyed: None,
         }
@@ -152,12 +144,8 @@ impl Default for Options {
 impl InputOptions {
     /// A decoder for its records.
     pub(crate) fn decoder(&self) -> Result<Decoder, OptionsError> {
-        Decoder::new(&DecoderOptions {
-            default_type: self.default_type,
-            fields: self.fields.clone(),
-            max_bytes: self.max_bytes,
-        })
-        .map_err(|source| OptionsError::Decoder { topic: self.topic.clone(), source })
+        Decoder::new(&self.decoder)
+            .map_err(|source| OptionsError::Decoder { topic: self.topic.clone(), source })
     }
 }
 

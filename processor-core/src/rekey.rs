@@ -165,11 +165,11 @@ impl Relay {
             }
         };
         if let Some(event) = record.value.and_then(|value| decoder.decode_plain(value)) {
-            send(event.user_id(), event.time().micros());
+            send(event.user_id().unwrap_or_default(), event.time().micros());
             return;
         }
         match decoder.decode(record.value) {
-            Ok(event) => send(event.user_id.as_bytes(), event.time.micros()),
+            Ok(event) => send(event.user_id.unwrap_or_default().as_bytes(), event.time.micros()),
             // Nobody's: the task says why, and puts it into the dead-letter topic.
             Err(_) => out.push(*partition % *tasks, None, |writer| original.write(rekeyed.origin, writer)),
         }

@@ -26,7 +26,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-pub use inputs::{Format, InputSettings};
+pub use inputs::InputSettings;
 pub use kafka::{KafkaProperties, KafkaSettings};
 pub use layers::Sources;
 pub use memory::{MemoryPlan, MemorySettings};

@@ -1,7 +1,7 @@
 //! What an event's type makes of its fields: shared by both paths, so that they cannot disagree.
 
 use crate::EventType;
-use crate::names::Field;
+use crate::field::Field;
 
 /// The type a record names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,7 @@ impl<'a> TypeName<'a> {
             b"purchase" => Self::Known(EventType::Purchase),
             b"ad_click" => Self::Known(EventType::AdClick),
             b"conversion" => Self::Known(EventType::Conversion),
+            b"refund" => Self::Known(EventType::Refund),
             b"click" => Self::Click,
             _ => return None,
         })
@@ -82,7 +83,7 @@ pub(super) fn settle(
             need(has(Field::CheckoutId), "checkout_id")?;
             need(has(Field::Amount), "amount")?;
         }
-        EventType::Purchase => {
+        EventType::Purchase | EventType::Refund => {
             need(has(Field::CheckoutId), "checkout_id")?;
             need(has(Field::Amount), "amount")?;
         }

@@ -14,7 +14,8 @@ use self::found::{Found, bit};
 use self::layout::Layout;
 use self::scan::{Quotes, blank, decimal, seconds_with_micros, short_decimal};
 use super::check::{TypeName, settle};
-use crate::names::{Field, Names};
+use crate::field::Field;
+use crate::names::Names;
 use crate::{EventType, moment};
 
 /// What the path keeps from record to record.
@@ -127,14 +128,14 @@ pub(super) fn decode<'d, 'a>(
                 Field::Amount => found.amount_cents = number.cents()?,
                 Field::Quantity => found.quantity = number.float()?,
                 Field::Price => found.price_cents = number.cents()?,
-                Field::Metadata | Field::Ignored => {}
+                Field::Request | Field::Ignored => {}
                 _ => return None,
             }
             found.mark(field);
             at = end;
-        } else if field == Field::Metadata && bytes[at] == b'{' {
+        } else if field == Field::Request && bytes[at] == b'{' {
             (at, seen) = metadata(bytes, at, quotes, names, seen, found)?;
-        } else if bytes[at] == b'n' || matches!(field, Field::Metadata | Field::Ignored) {
+        } else if bytes[at] == b'n' || matches!(field, Field::Request | Field::Ignored) {
             at = scalar_end(bytes, at, quotes)?; // A null leaves the field as it was.
         } else {
             return None;

@@ -4,7 +4,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visi
 use serde_json::value::RawValue;
 
 use super::check::{Fault, TypeName, settle};
-use crate::names::{Field, NAMES_MAX, Names};
+use crate::field::Field;
+use crate::names::{NAMES_MAX, Names};
 use crate::number::{cents, is_integer};
 use crate::rejection::cut;
 use crate::{Event, EventType, Reason, Rejection, Timestamp, moment};
@@ -71,7 +72,7 @@ pub(super) fn decode<'a>(
 /// Whether a field that some type needs has a value; the user is missing if the id is empty.
 fn has(event: &Event<'_>, has_time: bool, field: Field) -> bool {
     match field {
-        Field::UserId => !event.user_id.is_empty(),
+        Field::UserId => event.user_id.is_some(),
         Field::Time => has_time,
         Field::EventId => event.event_id.is_some(),
         Field::Url => event.url.is_some(),
@@ -90,7 +91,7 @@ fn has(event: &Event<'_>, has_time: bool, field: Field) -> bool {
 /// Puts a member into its field. False if its value counts as absent, so that the next name may speak.
 fn set<'a>(event: &mut Event<'a>, field: Field, member: &Member<'_, 'a>) -> Result<bool, Rejection> {
     match field {
-        Field::UserId => event.user_id = member.user_id()?,
+        Field::UserId => event.user_id = Some(member.user_id()?),
         Field::EventId => return member.identity(&mut event.event_id),
         Field::Url => event.url = Some(member.text()?),
         Field::Status => event.http_status = Some(member.status()?),
@@ -113,7 +114,11 @@ fn set<'a>(event: &mut Event<'a>, field: Field, member: &Member<'_, 'a>) -> Resu
         Field::Browser => event.browser = Some(member.text()?),
         Field::Country => event.country = Some(member.text()?),
         Field::UserAgent => event.user_agent = Some(member.text()?),
-        Field::Time | Field::Kind | Field::Metadata | Field::Ignored => {}
+        Field::AdId => return member.identity(&mut event.ad_id),
+        Field::Source => event.source = Some(member.text()?),
+        Field::ConversionType => event.conversion_type = Some(member.text()?),
+        Field::PaymentMethod => event.payment_method = Some(member.text()?),
+        Field::Time | Field::Kind | Field::Request | Field::Ignored => {}
     }
     Ok(true)
 }
@@ -219,7 +224,7 @@ struct Members<'n, 'a> {
 
 impl Members<'_, '_> {
     fn enter_metadata(&mut self) -> Result<(), serde_json::Error> {
-        let is_metadata = |id: &usize| self.names.all()[*id].field == Field::Metadata;
+        let is_metadata = |id: &usize| self.names.all()[*id].field == Field::Request;
         let raw = (0..self.names.all().len()).filter(is_metadata).find_map(|id| self.slots[id]);
         match raw {
             Some(raw) if raw.starts_with('{') => {

@@ -1,8 +1,6 @@
 //! Which name a field is read from.
 
-use std::collections::BTreeMap;
-
-use events::{Decoder, DecoderOptions, Event, OptionsError, Reason, Timestamp};
+use events::{Decoder, DecoderOptions, Event, Mapping, OptionsError, Reason, Timestamp};
 
 use super::{event, page_view, rejection, with};
 
@@ -75,7 +73,7 @@ fn every_number_is_read_under_each_of_its_names() {
     assert_preference(
         &["user_id", "userId"],
         |name, value| format!(r#""{name}":{value}"#),
-        |event| Some(event.user_id.to_owned()),
+        |event| event.user_id.map(str::to_owned),
     );
     let times = ["event_timestamp", "eventTime", "timestamp", "datetime_occurred", "datetime_occured"];
     assert_preference(
@@ -125,11 +123,12 @@ fn an_empty_identity_counts_as_absent() {
 
 #[test]
 fn an_inputs_own_names_come_first() {
-    let fields: BTreeMap<String, String> =
+    let fields: Vec<(String, String)> =
         [("uid", "user_id"), ("at", "event_timestamp"), ("value", "price"), ("page \"x\"", "url")]
             .map(|(theirs, ours)| (theirs.to_owned(), ours.to_owned()))
             .into();
-    let options = DecoderOptions { fields, ..DecoderOptions::default() };
+    let options =
+        DecoderOptions { mapping: Mapping { fields, ..Mapping::default() }, ..DecoderOptions::default() };
     let record =
         r#"{"user_id":"ours","uid":"theirs","at":17,"value":2.5,"page \"x\"":"/p","http_status":200}"#;
     for record in [record.to_owned(), page_view(r#","uid":"theirs","at":17,"value":2.5,"url":"/p""#)] {
@@ -137,19 +136,24 @@ fn an_inputs_own_names_come_first() {
             let event = event.unwrap();
             assert_eq!(
                 (event.user_id, event.time, event.url),
-                ("theirs", Timestamp::from_secs(17), Some("/p"))
+                (Some("theirs"), Timestamp::from_secs(17), Some("/p"))
             );
             assert_eq!((event.price_cents, event.amount_cents), (Some(250), None));
         });
     }
     let fields = ["b", "a"].map(|theirs| (theirs.to_owned(), "user_id".to_owned())).into();
-    let options = DecoderOptions { fields, ..DecoderOptions::default() };
+    let options =
+        DecoderOptions { mapping: Mapping { fields, ..Mapping::default() }, ..DecoderOptions::default() };
     with(&options, &page_view(r#","b":"second","a":"first""#), |event| {
-        assert_eq!(event.unwrap().user_id, "first");
+        assert_eq!(event.unwrap().user_id, Some("second"));
     });
 
     let fields = [("ts".to_owned(), "event_timestmp".to_owned())].into();
-    let error = Decoder::new(&DecoderOptions { fields, ..DecoderOptions::default() }).unwrap_err();
+    let error = Decoder::new(&DecoderOptions {
+        mapping: Mapping { fields, ..Mapping::default() },
+        ..DecoderOptions::default()
+    })
+    .unwrap_err();
     let expected = OptionsError::UnknownField {
         theirs: "ts".to_owned(),
         ours: "event_timestmp".to_owned(),

@@ -51,9 +51,7 @@ pub(super) fn meaning(options: &Options, identity: &TaskIdentity) -> String {
         waiting_facts,
     ];
     let all = |inputs: &[InputOptions]| {
-        let meaning = |InputOptions { topic, default_type, fields, max_bytes }: &_| {
-            format!("{:?}", (topic, default_type, fields, max_bytes))
-        };
+        let meaning = |InputOptions { topic, decoder }: &_| format!("{:?}", (topic, decoder));
         inputs.iter().map(meaning).collect::<Vec<_>>().join(", ")
     };
     let inputs = format!("[{}]", all(inputs));

@@ -183,9 +183,7 @@ impl Input {
     ) -> Result<Self, OptionsError> {
         let plain = InputOptions {
             topic: rekeyed.topic.clone(),
-            default_type: events::EventType::PageView,
-            fields: std::collections::BTreeMap::new(),
-            max_bytes: 0,
+            decoder: events::DecoderOptions { max_bytes: 0, ..events::DecoderOptions::default() },
         };
         let by_user = Box::new(ByUser::new(rekeyed, start.replay, all)?);
         Ok(Self { by_user: Some(by_user), ..Self::new(&plain, start, all, now)? })

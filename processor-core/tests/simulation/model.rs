@@ -135,7 +135,7 @@ fn read(
         accepted.push(Accepted {
             time,
             offset,
-            user: event.user_id.to_owned(),
+            user: event.user_id.unwrap_or_default().to_owned(),
             kind: event.kind,
             status: event.http_status,
             path: event.url.unwrap_or("").split('?').next().unwrap_or("").to_owned(),

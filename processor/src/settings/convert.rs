@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use events::EventType;
 use processor_core::{InputOptions, Limits, Options, Rekeyed};
 
 use super::{InfluxSettings, InputSettings, KafkaSettings, Settings};
@@ -36,12 +35,7 @@ impl From<&InfluxSettings> for InfluxConfig {
 
 impl From<&InputSettings> for InputOptions {
     fn from(input: &InputSettings) -> Self {
-        Self {
-            topic: input.topic.clone(),
-            default_type: input.event_type.unwrap_or(EventType::PageView),
-            fields: input.fields.clone(),
-            max_bytes: input.max_record_bytes,
-        }
+        Self { topic: input.topic.clone(), decoder: input.decoder.clone() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! `[[inputs]]`: the topics of events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use events::{Decoder, DecoderOptions, EventType, OptionsError};
+use events::{Decoder, DecoderOptions, EventType, Format, Mapping, OptionsError};
 
 use super::count;
 use super::reader::Reader;
@@ -12,23 +12,10 @@ use super::reader::Reader;
 pub struct InputSettings {
     /// The topic.
     pub topic: String,
-    /// How records are encoded.
-    pub format: Format,
-    /// The type of events that name none; `None`: `page_view`.
-    pub event_type: Option<EventType>,
     /// Whether records are keyed by `user_id`, in as many partitions as the other keyed inputs have.
     pub keyed: bool,
-    /// Other names for fields: their name to ours.
-    pub fields: BTreeMap<String, String>,
-    /// Larger records are rejected.
-    pub max_record_bytes: usize,
-}
-
-/// How records are encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON object.
-    Json,
+    /// What its records mean.
+    pub decoder: DecoderOptions,
 }
 
 impl InputSettings {
@@ -81,12 +68,15 @@ impl InputSettings {
         let event_type = reader.optional_text(&at("event_type"));
         Self {
             topic,
-            format: Format::Json,
-            event_type: event_type
-                .and_then(|name| EventType::ALL.into_iter().find(|kind| kind.name() == name)),
             keyed: reader.bool(&at("keyed")),
-            fields: read_fields(reader, &at("fields")),
-            max_record_bytes: count(reader.size(&at("max_record_bytes"))),
+            decoder: DecoderOptions {
+                default_type: event_type
+                    .and_then(|name| EventType::ALL.into_iter().find(|kind| kind.name() == name))
+                    .unwrap_or(EventType::PageView),
+                format: Format::Json,
+                mapping: Mapping { fields: read_fields(reader, &at("fields")), ..Mapping::default() },
+                max_bytes: count(reader.size(&at("max_record_bytes"))),
+            },
         }
     }
 }
@@ -101,9 +91,10 @@ pub(super) fn check_topic(reader: &mut Reader<'_>, path: &str, topic: &str) {
     }
 }
 
-fn read_fields(reader: &mut Reader<'_>, path: &str) -> BTreeMap<String, String> {
-    let fields = reader.map(path);
-    let options = DecoderOptions { fields: fields.clone(), ..DecoderOptions::default() };
+fn read_fields(reader: &mut Reader<'_>, path: &str) -> Vec<(String, String)> {
+    let fields: Vec<_> = reader.map(path).into_iter().collect();
+    let mapping = Mapping { fields: fields.clone(), ..Mapping::default() };
+    let options = DecoderOptions { mapping, ..DecoderOptions::default() };
     match Decoder::new(&options) {
         Ok(_) => {}
         Err(OptionsError::UnknownField { theirs, ours, nearest }) => {

@@ -37,7 +37,7 @@ fn nothing_at_all_reads_local_kafka() {
     assert_eq!(settings.kafka.brokers, ["127.0.0.1:9092"]);
     assert_eq!(settings.inputs.len(), 1);
     assert_eq!(settings.inputs[0].topic, "clickstream_events");
-    assert_eq!(settings.inputs[0].max_record_bytes, 1 << 20);
+    assert_eq!(settings.inputs[0].decoder.max_bytes, 1 << 20);
     assert_eq!(settings.windows.size, Duration::from_secs(10));
     assert_eq!(settings.windows.allowed_lateness, Duration::from_secs(60));
     assert_eq!(settings.memory.budget, 1_000_000_000);
@@ -257,7 +257,7 @@ fn variables_reach_lists_free_sections_and_list_entries() {
         settings.inputs.iter().map(|input| input.topic.as_str()).collect::<Vec<_>>(),
         ["views", "orders"]
     );
-    assert_eq!(settings.inputs[1].event_type, Some(events::EventType::Checkout));
+    assert_eq!(settings.inputs[1].decoder.default_type, events::EventType::Checkout);
     assert_eq!(settings.http.listen.port(), 80);
     assert_eq!(settings.workers.get(), 3);
 }
@@ -350,7 +350,7 @@ fn secrets_are_in_no_output() {
 fn event_types_of_inputs_are_those_of_the_contract() {
     for kind in events::EventType::ALL.into_iter().filter(|kind| *kind != events::EventType::Other) {
         let settings = load(&format!("[[inputs]]\nevent_type = '{}'", kind.name()), &[]).unwrap();
-        assert_eq!(settings.inputs[0].event_type, Some(kind));
+        assert_eq!(settings.inputs[0].decoder.default_type, kind);
     }
 }
 

@@ -199,7 +199,9 @@ impl Model {
         if copy.is_none() {
             watermark.was_below(closes);
         }
-        let share = options.rekeyed.map_or(0, |partitions| by_user_partition(event.user_id, partitions));
+        let share = options
+            .rekeyed
+            .map_or(0, |partitions| by_user_partition(event.user_id.unwrap_or_default(), partitions));
         let (task, ids) = shares[share];
         let (task, ids) = (&mut tasks[task], &mut repeats[ids]);
         if event.event_id.is_some_and(|id| ids.is_repeat(mark(id), time)) {

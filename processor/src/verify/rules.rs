@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use events::{DecoderOptions, EventType};
+use events::DecoderOptions;
 
 use crate::settings::Settings;
 
@@ -61,15 +61,7 @@ impl Rules {
             urls_max: settings.urls_max,
             campaigns_max: settings.campaigns_max,
             clicks_max: settings.attribution.clicks_per_user_max,
-            inputs: settings
-                .inputs
-                .iter()
-                .map(|input| DecoderOptions {
-                    default_type: input.event_type.unwrap_or(EventType::PageView),
-                    fields: input.fields.clone(),
-                    max_bytes: input.max_record_bytes,
-                })
-                .collect(),
+            inputs: settings.inputs.iter().map(|input| input.decoder.clone()).collect(),
         }
     }
 

@@ -100,7 +100,7 @@ impl Task {
     ) {
         let time = event.time.micros();
         let hour = hours.entry(time.div_euclid(HOUR) * HOUR).or_default();
-        let user = hour.users.number(event.user_id);
+        let user = hour.users.number(event.user_id.unwrap_or_default());
         let request = event.http_status.map(|_| {
             let horizon = watermark.saturating_sub(rules.name_life());
             let path = route::path(event.url.unwrap_or_default());
@@ -160,7 +160,7 @@ impl Task {
             time,
             input: order.0,
             offset: order.1,
-            user: mark(event.user_id),
+            user: mark(event.user_id.unwrap_or_default()),
             product: mark(product),
             kind,
             sure,

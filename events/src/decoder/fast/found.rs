@@ -1,7 +1,7 @@
 //! What was found in a record, before anything is made of it.
 
-use crate::names::Field;
-use crate::{Event, EventType, Timestamp};
+use crate::field::Field;
+use crate::{Event, EventType, Notes, Timestamp};
 
 /// Where each field's text lies and what its numbers are. Kept from record to record: what counts is in `present`.
 #[derive(Debug)]
@@ -115,11 +115,25 @@ impl<'d, 'a> PlainEvent<'d, 'a> {
         self.found.kind
     }
 
-    /// Who did it; never empty.
+    /// [`Event::user_id`].
     #[must_use]
     #[inline(always)]
-    pub fn user_id(&self) -> &'a [u8] {
-        self.text(Field::UserId).unwrap_or_default()
+    pub fn user_id(&self) -> Option<&'a [u8]> {
+        self.text(Field::UserId)
+    }
+
+    /// [`Event::notes`].
+    #[must_use]
+    #[inline(always)]
+    pub fn notes(&self) -> Notes {
+        Notes::NONE
+    }
+
+    /// [`Event::currency`].
+    #[must_use]
+    #[inline(always)]
+    pub fn currency(&self) -> Option<&'a [u8]> {
+        self.text(Field::Currency)
     }
 
     /// [`Event::event_id`].
@@ -195,7 +209,7 @@ impl<'d, 'a> PlainEvent<'d, 'a> {
             self.found.has(field).then(|| record.get(start as usize..end as usize)).flatten()
         };
         Some(Event {
-            user_id: text(Field::UserId)?,
+            user_id: text(Field::UserId),
             time: self.found.time,
             kind: self.found.kind,
             event_id: text(Field::EventId),
@@ -223,6 +237,11 @@ impl<'d, 'a> PlainEvent<'d, 'a> {
             browser: text(Field::Browser),
             country: text(Field::Country),
             user_agent: text(Field::UserAgent),
+            ad_id: text(Field::AdId),
+            source: text(Field::Source),
+            conversion_type: text(Field::ConversionType),
+            payment_method: text(Field::PaymentMethod),
+            notes: self.notes(),
         })
     }
 }

@@ -5,7 +5,8 @@ use wide::u8x16;
 use super::found::bit;
 use crate::EventType;
 use crate::decoder::check::TypeName;
-use crate::names::{Field, NAMES_MAX, Names};
+use crate::field::Field;
+use crate::names::{NAMES_MAX, Names};
 
 /// As many as a byte tells apart, so that an id needs no bounds check.
 const IDS: usize = 1 << u8::BITS;
