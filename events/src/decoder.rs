@@ -6,8 +6,10 @@ mod slow;
 
 pub use fast::PlainEvent;
 
+use self::check::Types;
+use self::slow::Rules;
 use crate::names::Names;
-use crate::{DecoderOptions, Event, EventType, OptionsError, Reason, Rejection};
+use crate::{DecoderOptions, Event, OptionsError, Reason, Rejection, TimeFormat};
 
 /// Decodes the JSON records of one input.
 ///
@@ -16,7 +18,8 @@ use crate::{DecoderOptions, Event, EventType, OptionsError, Reason, Rejection};
 pub struct Decoder {
     names: Names,
     memory: fast::Memory,
-    default_type: EventType,
+    types: Types,
+    time: Option<TimeFormat>,
     max_bytes: usize,
     /// Holds the strings of the current record that are written with escapes.
     scratch: String,
@@ -28,11 +31,12 @@ impl Decoder {
     /// # Errors
     /// [`OptionsError`] if the mapping of names cannot be followed.
     pub fn new(options: &DecoderOptions) -> Result<Self, OptionsError> {
-        let names = Names::new(&options.mapping.fields)?;
+        let names = Names::new(&options.mapping)?;
         Ok(Self {
             memory: fast::Memory::new(&names),
             names,
-            default_type: options.default_type,
+            types: Types::new(&options.mapping.event_types, options.default_type),
+            time: options.mapping.time.clone(),
             // Beyond it positions would not fit what they are kept in; Kafka has no such records.
             max_bytes: options.max_bytes.min(u32::MAX as usize),
             scratch: String::new(),
@@ -53,8 +57,8 @@ impl Decoder {
         self.decode_slowly(value)
     }
 
-    /// The event of a plain record, without the cost of making an [`Event`]: one flat object of unescaped strings,
-    /// ordinary numbers and nulls.
+    /// The event of a plain record, without the cost of making an [`Event`]: an object of unescaped strings and ordinary
+    /// numbers, with objects in it or not.
     ///
     /// `None` says nothing of the record but that [`Decoder::decode`] has to be asked. What this answers, that does.
     #[inline]
@@ -62,7 +66,8 @@ impl Decoder {
         if value.len() > self.max_bytes {
             return None;
         }
-        fast::decode(value, &self.names, &mut self.memory, self.default_type)
+        let rules = Rules { names: &self.names, types: &self.types, time: self.time.as_ref() };
+        fast::decode(value, rules, &mut self.memory)
     }
 
     /// What [`Decoder::decode`] answers, always found by the slow path: for tests that compare the two.
@@ -78,6 +83,7 @@ impl Decoder {
             let detail = format!("{} bytes, at most {} are accepted", value.len(), self.max_bytes);
             return Err(Rejection::new(Reason::TooLarge, detail));
         }
-        slow::decode(value, &self.names, self.default_type, &mut self.scratch)
+        let rules = Rules { names: &self.names, types: &self.types, time: self.time.as_ref() };
+        slow::decode(value, rules, &mut self.scratch, None)
     }
 }

@@ -26,9 +26,9 @@ pub struct Event<'a> {
     pub product_id: Option<&'a str>,
     /// Identity of a click; where absent, topic-partition-offset stands in.
     pub click_id: Option<&'a str>,
-    /// Identity of a checkout or purchase.
+    /// Identity of a checkout or purchase; of a purchase without one its `event_id`.
     pub checkout_id: Option<&'a str>,
-    /// Cents; digits past the second decimal are cut, not rounded.
+    /// Hundredths of the currency's unit, rounded half away from zero.
     pub amount_cents: Option<i64>,
     /// The advertising campaign.
     pub campaign_id: Option<&'a str>,
@@ -44,7 +44,7 @@ pub struct Event<'a> {
     pub quantity: Option<f64>,
     /// Cents per piece.
     pub price_cents: Option<i64>,
-    /// ISO 4217 code, as sent.
+    /// ISO 4217 code, or whatever was sent, in capitals and without blanks around it.
     pub currency: Option<&'a str>,
     /// Where the visit came from.
     pub referrer: Option<&'a str>,
@@ -102,6 +102,15 @@ impl Event<'_> {
         payment_method: None,
         notes: Notes::NONE,
     };
+
+    /// Lets an event's own identity stand in where its type needs one of its own.
+    pub(crate) fn stand_in(&mut self) {
+        match self.kind {
+            EventType::Conversion => self.conversion_id = self.conversion_id.or(self.event_id),
+            EventType::Purchase => self.checkout_id = self.checkout_id.or(self.event_id),
+            _ => {}
+        }
+    }
 
     /// The request method, `GET` where the record names none.
     #[must_use]

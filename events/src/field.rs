@@ -176,6 +176,31 @@ impl FieldSet {
         self.0 |= 1 << field as u32;
     }
 
+    /// As bits, by discriminant.
+    #[inline]
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// Takes one out.
+    #[inline]
+    pub(crate) const fn remove(&mut self, field: Field) {
+        self.0 &= !(1 << field as u32);
+    }
+
+    /// Those that are not among the others.
+    #[must_use]
+    #[inline]
+    pub(crate) const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// The first of them in the contract's order.
+    #[inline]
+    pub(crate) fn first(self) -> Option<Field> {
+        Field::ALL.get(self.0.trailing_zeros() as usize).copied()
+    }
+
     /// Whether it is among them.
     #[must_use]
     pub const fn contains(self, field: Field) -> bool {

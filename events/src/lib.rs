@@ -34,12 +34,14 @@
 mod decoder;
 mod event;
 mod field;
+mod logline;
 mod moment;
 mod names;
 mod number;
 mod options;
 mod rejection;
 mod timestamp;
+mod tree;
 
 pub use decoder::{Decoder, PlainEvent};
 pub use event::{Event, EventType};

@@ -73,6 +73,14 @@ impl TimeFormat {
     pub fn new(format: &str, zone: Option<&str>) -> Result<Self, OptionsError> {
         Ok(Self { format: format.to_owned(), zone: zone.map(str::to_owned) })
     }
+
+    pub(crate) fn read_text(&self, _: &str) -> Option<crate::Timestamp> {
+        None
+    }
+
+    pub(crate) fn read_number(&self, _: &str) -> Option<crate::Timestamp> {
+        None
+    }
 }
 
 /// Why no decoder can be built from the options.
@@ -87,6 +95,26 @@ pub enum OptionsError {
         ours: String,
         /// The contract's name most like it.
         nearest: &'static str,
+    },
+    /// A path of names has an empty one, or too many.
+    #[error("fields.{path}: a name, or up to {max} names joined by dots, is wanted")]
+    BadPath {
+        /// The path on the left-hand side.
+        path: String,
+        /// How many names may lead to one.
+        max: usize,
+    },
+    /// The names lead into more objects than a record may have of interest.
+    #[error("fields: the names lead into more than {max} objects; name fewer, or fewer levels")]
+    TooManyPlaces {
+        /// How many there may be.
+        max: usize,
+    },
+    /// A name is to mean something and nothing.
+    #[error("ignore: {path} is both mapped and ignored; take it out of one of the two")]
+    IgnoredAndMapped {
+        /// The name.
+        path: String,
     },
     /// More names are mapped than one record may have.
     #[error("fields: {count} names are mapped, at most {max} can be")]

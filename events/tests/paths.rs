@@ -5,8 +5,25 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 fn decoder(default_type: EventType) -> Decoder {
-    let fields = [("ip".to_owned(), "referrer".to_owned()), ("ts".to_owned(), "event_timestamp".to_owned())];
-    let mapping = Mapping { fields: fields.into(), ..Mapping::default() };
+    let fields = [
+        ("ip", "referrer"),
+        ("ts", "event_timestamp"),
+        ("member", "user_id"),
+        ("visitor", "user_id"),
+        ("properties.path", "url"),
+        ("properties.took", "latency_s"),
+        ("properties.products.0.id", "product_id"),
+        ("context.page.ref", "referrer"),
+        ("context.0", "device"),
+    ];
+    let mapping = Mapping {
+        fields: fields.map(|(theirs, ours)| (theirs.to_owned(), ours.to_owned())).into(),
+        ignore: vec!["category".to_owned()],
+        event_types: [("AddToCart", EventType::AddToCart), ("7", EventType::Search)]
+            .map(|(theirs, ours)| (theirs.to_owned(), ours))
+            .into(),
+        ..Mapping::default()
+    };
     Decoder::new(&DecoderOptions { default_type, mapping, ..DecoderOptions::default() }).unwrap()
 }
 
@@ -25,10 +42,11 @@ fn plain(decoder: &mut Decoder, record: &[u8]) -> Option<String> {
         (plain.product_id(), event.product_id),
         (plain.checkout_id(), event.checkout_id),
         (plain.campaign_id(), event.campaign_id),
+        (plain.currency(), event.currency),
     ];
     assert!(texts.iter().all(|(plain, event)| *plain == event.map(str::as_bytes)), "{texts:?}");
     assert_eq!((plain.http_status(), plain.latency_ms()), (event.http_status, event.latency_ms));
-    assert_eq!(plain.amount_cents(), event.amount_cents);
+    assert_eq!((plain.amount_cents(), plain.notes()), (event.amount_cents, event.notes));
     Some(format!("{event:?}"))
 }
 
@@ -56,7 +74,7 @@ fn compare(decoder: &mut Decoder, record: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-const NAMES: [&str; 50] = [
+const NAMES: [&str; 74] = [
     "user_id",
     "userId",
     "event_timestamp",
@@ -105,6 +123,30 @@ const NAMES: [&str; 50] = [
     "unknown",
     "ip",
     "ts",
+    "member",
+    "visitor",
+    "anonymousId",
+    "event_time",
+    "event_name",
+    "page_url",
+    "purchase_amount",
+    "ad_id",
+    "source",
+    "conversion_type",
+    "type",
+    "payment_method",
+    "request",
+    "properties",
+    "properties",
+    "context",
+    "context",
+    "properties.path",
+    "path",
+    "products",
+    "page",
+    "id",
+    "0",
+    "more",
     "",
     "ü",
 ];
@@ -151,6 +193,9 @@ fn kind() -> impl Strategy<Value = String> {
         "purchase",
         "ad_click",
         "conversion",
+        "refund",
+        "AddToCart",
+        "7",
         "hover",
         "",
     ])
@@ -161,6 +206,57 @@ fn anything() -> impl Strategy<Value = String> {
     let literal = select(vec!["null", "true", "false", "nul", "[]", "{}", "[1,{\"a\":[]}]", ""])
         .prop_map(str::to_owned);
     prop_oneof![string(), number(), literal]
+}
+
+/// Objects and arrays with names of interest in them, as deep as they may be and a little deeper.
+fn nested() -> impl Strategy<Value = String> {
+    let scalar = prop_oneof![6 => string(), 2 => number(), 1 => anything()];
+    scalar.prop_recursive(4, 16, 4, |inner| {
+        let name = select(vec!["path", "took", "products", "id", "page", "ref", "0", "user_id", "x", "y"]);
+        let object = prop::collection::vec((name, inner.clone()), 0..4).prop_map(|members| {
+            let members: Vec<String> =
+                members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+            format!("{{{}}}", members.join(","))
+        });
+        let array =
+            prop::collection::vec(inner, 0..3).prop_map(|elements| format!("[{}]", elements.join(",")));
+        prop_oneof![3 => object, 1 => array]
+    })
+}
+
+/// A number, one in quotes, or a word that may stand where a number is meant.
+fn quoted_number() -> impl Strategy<Value = String> {
+    prop_oneof![
+        2 => number(),
+        2 => number().prop_map(|number| format!("\"{number}\"")),
+        1 => select(vec!["\" 7\"", "\"+7\"", "\"007\"", "\"paid\"", "\"\"", "\" \"", "\"12,50\"", "\"200 OK\"", "true", "{}"])
+            .prop_map(str::to_owned),
+    ]
+}
+
+fn status() -> impl Strategy<Value = String> {
+    let status = prop_oneof![4 => 90_u32..610, 1 => 0_u32..1_100];
+    prop_oneof![
+        3 => status.clone().prop_map(|status| status.to_string()),
+        1 => status.clone().prop_map(|status| format!("\"{status:03}\"")),
+        1 => status.prop_map(|status| format!("{status}.0")),
+        1 => quoted_number(),
+    ]
+}
+
+fn request() -> impl Strategy<Value = String> {
+    select(vec![
+        "GET /a?b HTTP/1.1",
+        "/a",
+        "POST //x",
+        "get / HTTP/2",
+        "-",
+        "",
+        " GET / HTTP/1.0",
+        "GET  /a HTTP/1.1",
+        "OPTIONS * HTTP/1.1",
+    ])
+    .prop_map(|line| format!("\"{line}\""))
 }
 
 fn metadata() -> impl Strategy<Value = String> {
@@ -175,13 +271,21 @@ fn member() -> impl Strategy<Value = String> {
     (select(NAMES.to_vec()), prop::bool::weighted(0.9)).prop_flat_map(|(name, right)| {
         let value = match name {
             _ if !right => anything().boxed(),
-            "event_timestamp" | "eventTime" | "timestamp" | "datetime_occurred" | "datetime_occured"
-            | "ts" => moment().boxed(),
-            "event_type" | "eventType" => kind().boxed(),
-            "http_status" | "status" => (90_u32..610).prop_map(|status| status.to_string()).boxed(),
-            "latency_ms" | "response_time_ms" | "amount" | "total_amount" | "value" | "quantity"
-            | "price" => number().boxed(),
+            "event_timestamp" | "eventTime" | "event_time" | "timestamp" | "datetime_occurred"
+            | "datetime_occured" | "ts" => moment().boxed(),
+            "event_type" | "eventType" | "event_name" | "type" => kind().boxed(),
+            "http_status" | "status" => status().boxed(),
+            "latency_ms" | "response_time_ms" | "amount" | "total_amount" | "purchase_amount" | "value"
+            | "quantity" | "price" => quoted_number().boxed(),
             "metadata" => metadata().boxed(),
+            "properties" | "context" => nested().boxed(),
+            "method" => select(vec!["\"GET\"", "\"post\"", "\"PURGE\"", "\"credit_card\"", "\"\""])
+                .prop_map(str::to_owned)
+                .boxed(),
+            "currency" => select(vec!["\"EUR\"", "\"eur\"", "\" USD \"", "\"€\"", "\"\"", "7"])
+                .prop_map(str::to_owned)
+                .boxed(),
+            "request" => request().boxed(),
             _ => string().boxed(),
         };
         let name = if name == "url" {
@@ -297,6 +401,11 @@ fn the_fast_path_answers_for_plain_records() {
         r#"{"user_id":17,"timestamp":1755720654483,"type":true,"note":null,"url":"/ü","http_status":200}"#,
         r#"{"user_id": "u", "timestamp": "2025-08-12 15:08:07.863", "url": "/", "http_status": 200, "metadata": {"device": "desktop", "os": 1}}"#,
         "{\"user_id\":\"u\",\"timestamp\":1755720654,\"event_type\":\"purchase\",\"order_id\":\"o\",\"amount\":19.999,\"value2\":-1.5}\r\n",
+        r#"{"user_id":"u","timestamp":1755720654,"url":"/","http_status":200,"more":[1,{"a":[]},"x"]}"#,
+        r#"{"user_id":"u","timestamp":1755720654,"url":"/","http_status":600}"#,
+        r#"{"url":"/health","timestamp":"1755720654","http_status":"503"}"#,
+        r#"{"visitor":"v","member":"m","ts":"2025-08-12T15:00:01Z","properties":{"path":"/a","took":0.25,"other":{"b":[{}]}},"context":{"page":{"ref":"r"},"device":{"type":"phone"}},"http_status":200,"device":{"type":"phone"}}"#,
+        r#"{"userId":"u","timestamp":1755720654,"request":"GET /a HTTP/1.1","status":"406","method":"credit_card"}"#,
     ];
     let mut decoder = decoder(EventType::PageView);
     for record in plain {
@@ -306,8 +415,8 @@ fn the_fast_path_answers_for_plain_records() {
     let odd = [
         r#"{"user_id":"u","timestamp":1755720654,"url":"\/","http_status":200}"#,
         r#"{"user_id":"u","timestamp":1755720654,"url":"/","url":"/2","http_status":200}"#,
-        r#"{"user_id":"u","timestamp":1755720654,"url":"/","http_status":200,"more":[]}"#,
-        r#"{"user_id":"u","timestamp":1755720654,"url":"/","http_status":600}"#,
+        r#"{"user_id":"u","timestamp":1755720654,"url":"/","http_status":2e2}"#,
+        r#"{"user_id":"u","timestamp":1755720654,"properties":{"products":[{"id":"p"}]},"url":"/","http_status":200}"#,
     ];
     for record in odd {
         compare(&mut decoder, record.as_bytes()).unwrap();

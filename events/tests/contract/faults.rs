@@ -1,6 +1,6 @@
 //! What is no event at all, and which fault is named.
 
-use events::{Decoder, DecoderOptions, Reason};
+use events::{Decoder, DecoderOptions, Field, FieldSet, Reason};
 
 use super::{event, page_view, rejection, typed};
 
@@ -13,7 +13,6 @@ fn what_is_not_one_json_object_is_rejected() {
         r#"{"a":1,}"#,
         r#"{a:1}"#,
         "nul",
-        "\u{feff}{}",
         r#"{"a":01}"#,
         r#"{"a":"\x"}"#,
         " ",
@@ -27,8 +26,11 @@ fn what_is_not_one_json_object_is_rejected() {
     }
     let mut decoder = Decoder::new(&DecoderOptions::default()).unwrap();
     assert_eq!(decoder.decode(Some(b"{\"user_id\":\"\xff\"}")).unwrap_err().reason, Reason::NotJson);
-    let lone = rejection(&page_view(r#","query":"\ud800""#));
-    assert_eq!(lone.reason, Reason::NotJson, "half a surrogate pair is no text");
+    event(&format!("\u{feff}{}", page_view("")), |event| assert_eq!(event.user_id, Some("u")));
+    event(&page_view(r#","\ud800":1,"device":"\ud800","query":"\ud83d","more":"\udfff""#), |event| {
+        assert_eq!((event.query, event.device), (None, None), "half a surrogate pair is no text");
+        assert_eq!(event.notes.unusable, FieldSet::of(&[Field::Query, Field::Device]));
+    });
     event(&format!(" \n{}\r\n", page_view("")), |event| assert_eq!(event.user_id, Some("u")));
 }
 
@@ -54,14 +56,18 @@ fn a_record_without_value_or_beyond_the_limit_is_rejected() {
 
 #[test]
 fn faults_are_named_in_the_order_of_the_contract() {
-    let broken = r#"{"http_status":700,"user_id":1.5,"event_timestamp":"never"}"#;
-    assert_eq!(rejection(broken).reason, Reason::WrongType);
-    assert_eq!(rejection(&broken.replace("1.5", "1")).reason, Reason::BadTimestamp);
-    assert_eq!(
-        rejection(&broken.replace("1.5", "1").replace("\"never\"", "1")).reason,
-        Reason::StatusOutOfRange
-    );
+    let broken = r#"{"event_type":"checkout","product_id":"p","checkout_id":"c","event_timestamp":"never"}"#;
+    assert_eq!(rejection(broken).reason, Reason::BadTimestamp);
     assert_eq!(rejection(&format!("{broken}]")).reason, Reason::NotJson);
+    assert_eq!(rejection(&broken.replace("\"never\"", "{}")).reason, Reason::WrongType);
+    assert_eq!(rejection(&broken.replace("\"never\"", "null")).reason, Reason::MissingField);
+    let timely = broken.replace("\"never\"", "1");
+    assert_eq!(rejection(&timely).to_string(), "missing_field: amount: checkout needs it");
+    assert_eq!(
+        rejection(&timely.replace('}', r#","amount":"much"}"#)).to_string(),
+        r#"wrong_type: amount: expected a number, found the string "much""#
+    );
+    assert_eq!(rejection(&timely.replace("checkout\"", "hover\"")).reason, Reason::UnknownEventType);
 }
 
 #[test]
@@ -70,7 +76,7 @@ fn a_detail_fits_a_header() {
     for record in [
         page_view(&format!(r#","event_timestamp":"{long}""#)),
         typed(&long, ""),
-        page_view(&format!(r#","amount":"{long}""#)),
+        typed("checkout", &format!(r#","product_id":"p","checkout_id":"c","amount":"{long}""#)),
     ] {
         let rejection = rejection(&record);
         assert!(rejection.detail.len() <= 200 && rejection.detail.contains("üüü"), "{rejection}");

@@ -1,8 +1,8 @@
 //! What a value may be.
 
-use events::Reason;
+use events::{EventType, Field, FieldSet};
 
-use super::{event, page_view, rejection};
+use super::{event, page_view};
 
 #[test]
 fn a_user_is_a_string_or_an_integer() {
@@ -13,29 +13,39 @@ fn a_user_is_a_string_or_an_integer() {
         event(&user(value), |event| assert_eq!(event.user_id, Some(expected)));
     }
     event(&user("123456789012345678901234567890"), |event| assert_eq!(event.user_id.map(str::len), Some(30)));
-    for value in ["1.0", "1e3", "true", "[]", "{}", r#""""#] {
-        let rejection = rejection(&user(value));
-        assert_eq!(rejection.reason, Reason::WrongType, "{value}");
-        assert!(rejection.detail.starts_with("user_id: expected "), "{rejection}");
+    for (value, expected) in [("7.0", "7"), ("7.00", "7"), ("9007199254740993", "9007199254740993")] {
+        event(&user(value), |event| assert_eq!(event.user_id, Some(expected)));
+    }
+    for value in ["1.5", "1e3", "true", "[]", "{}"] {
+        event(&user(value), |event| {
+            assert_eq!(
+                (event.user_id, event.notes.unusable),
+                (None, FieldSet::of(&[Field::UserId])),
+                "{value}"
+            );
+        });
     }
 }
 
 #[test]
-fn a_status_is_an_integer_from_100_to_599() {
-    for status in [100, 200, 404, 599] {
+fn a_status_is_an_integer_from_0_to_999() {
+    for status in [0, 1, 99, 100, 200, 404, 599, 600, 999] {
         event(&page_view(&format!(r#","http_status":{status}"#)), |event| {
             assert_eq!(event.http_status, Some(status));
         });
     }
-    for status in ["99", "600", "0", "-200", "65736", "99999999999999999999"] {
-        let rejection = rejection(&page_view(&format!(r#","http_status":{status}"#)));
-        assert_eq!(
-            rejection.to_string(),
-            format!("status_out_of_range: http_status: {status} is not within 100 to 599")
-        );
+    for status in ["200.0", "2e2", r#""200""#, r#"" 200 ""#, r#""200 OK""#, r#""200.0""#] {
+        event(&page_view(&format!(r#","http_status":{status}"#)), |event| {
+            assert_eq!(event.http_status, Some(200), "{status}");
+        });
     }
-    for status in ["200.0", "2e2", r#""200""#, "true"] {
-        assert_eq!(rejection(&page_view(&format!(r#","http_status":{status}"#))).reason, Reason::WrongType);
+    let unusable =
+        ["-1", "1000", "200.5", "99999999999999999999", "true", r#""ok""#, r#""-""#, "{}", "1e400"];
+    for status in unusable {
+        event(&page_view(&format!(r#","http_status":{status}"#)), |event| {
+            assert_eq!((event.http_status, event.kind), (None, EventType::PageView), "{status}");
+            assert_eq!(event.notes.unusable, FieldSet::of(&[Field::Status]));
+        });
     }
 }
 
@@ -43,12 +53,17 @@ fn a_status_is_an_integer_from_100_to_599() {
 fn amounts_are_whole_cents() {
     let cases = [
         ("19.90", 1990),
-        ("19.999", 1999),
+        ("19.999", 2000),
+        ("59.699999999999996", 5970),
+        ("1707.9999999999998e-2", 1708),
+        (r#""14.50""#, 1450),
         ("0.29", 29),
         ("1.15", 115),
-        ("-5.559", -555),
+        ("-5.559", -556),
         ("2e2", 20_000),
         ("1.999e1", 1999),
+        ("0.005", 1),
+        ("1.0049999", 100),
         ("10000000000000", 1_000_000_000_000_000),
     ];
     for (amount, cents) in cases {
@@ -56,12 +71,10 @@ fn amounts_are_whole_cents() {
             assert_eq!((event.amount_cents, event.price_cents), (Some(cents), Some(cents)));
         });
     }
-    for amount in ["10000000000000.01", "-1e14", "1e400", r#""19.90""#] {
-        assert_eq!(
-            rejection(&page_view(&format!(r#","amount":{amount}"#))).reason,
-            Reason::WrongType,
-            "{amount}"
-        );
+    for amount in ["10000000000000.01", "-1e14", "1e400"] {
+        event(&page_view(&format!(r#","amount":{amount}"#)), |event| {
+            assert_eq!(event.notes.unusable, FieldSet::of(&[Field::Amount]), "{amount}");
+        });
     }
 }
 
@@ -79,6 +92,23 @@ fn a_latency_is_finite_and_not_negative() {
         });
     }
     for latency in ["-0.1", "1e999", "-1"] {
-        assert_eq!(rejection(&page_view(&format!(r#","latency_ms":{latency}"#))).reason, Reason::WrongType);
+        event(&page_view(&format!(r#","latency_ms":{latency}"#)), |event| {
+            assert_eq!((event.latency_ms, event.notes.unusable), (None, FieldSet::of(&[Field::Latency])));
+        });
+    }
+}
+
+#[test]
+fn a_currency_is_told_in_capitals() {
+    for (value, expected) in [
+        (r#""EUR""#, Some("EUR")),
+        (r#"" eur ""#, Some("EUR")),
+        (r#""€""#, Some("€")),
+        (r#""""#, None),
+        (r#""  ""#, None),
+    ] {
+        event(&page_view(&format!(r#","currency":{value}"#)), |event| {
+            assert_eq!((event.currency, event.notes.is_empty()), (expected, true), "{value}");
+        });
     }
 }

@@ -1,6 +1,8 @@
 //! What was found in a record, before anything is made of it.
 
-use crate::field::Field;
+use crate::decoder::check::Settled;
+use crate::field::{Field, FieldSet};
+use crate::names::NAMES_MAX;
 use crate::{Event, EventType, Notes, Timestamp};
 
 /// Where each field's text lies and what its numbers are. Kept from record to record: what counts is in `present`.
@@ -8,11 +10,24 @@ use crate::{Event, EventType, Notes, Timestamp};
 pub(in crate::decoder) struct Found {
     /// Start and end in the record, by field.
     texts: [(u32, u32); SLOTS],
+    /// The name that each field was read from, by field.
+    names: [u8; SLOTS],
+    /// The last record that each name was in, by the name's id.
+    stamps: [u32; NAMES_MAX],
+    /// Which record this is, of late.
+    stamp: u32,
     /// A bit for each field that has a value.
     present: u32,
+    /// A bit for each field that was given a value of no use.
+    unusable: u32,
+    incomplete: FieldSet,
     pub(super) time: Timestamp,
     pub(super) kind: EventType,
     pub(super) http_status: u16,
+    /// What a member called `status` says that may be one.
+    pub(super) odd_status: Option<u16>,
+    /// The text of the member `type`.
+    pub(super) of_type: Option<(u32, u32)>,
     pub(super) latency_ms: f64,
     pub(super) amount_cents: i64,
     pub(super) quantity: f64,
@@ -26,25 +41,21 @@ pub(super) const fn bit(field: Field) -> u32 {
     1 << field as u32
 }
 
-/// Whose text may be empty; an empty identity counts as absent.
-const FREE_TEXTS: u32 = bit(Field::Url)
-    | bit(Field::Query)
-    | bit(Field::Category)
-    | bit(Field::Currency)
-    | bit(Field::Referrer)
-    | bit(Field::Device)
-    | bit(Field::Browser)
-    | bit(Field::Country)
-    | bit(Field::UserAgent);
-
 impl Found {
     pub(super) fn new() -> Self {
         Self {
             texts: [(0, 0); SLOTS],
+            names: [0; SLOTS],
+            stamps: [0; NAMES_MAX],
+            stamp: 0,
             present: 0,
+            unusable: 0,
+            incomplete: FieldSet::EMPTY,
             time: Timestamp::from_micros(0),
             kind: EventType::PageView,
             http_status: 0,
+            odd_status: None,
+            of_type: None,
             latency_ms: 0.0,
             amount_cents: 0,
             quantity: 0.0,
@@ -55,25 +66,95 @@ impl Found {
     /// Nothing was found yet.
     #[inline(always)]
     pub(super) fn clear(&mut self) {
-        self.present = 0;
+        (self.present, self.unusable) = (0, 0);
+        (self.odd_status, self.of_type) = (None, None);
+        self.stamp = self.stamp.wrapping_add(1);
+        if self.stamp == 0 {
+            self.stamps = [0; NAMES_MAX];
+            self.stamp = 1;
+        }
     }
 
-    /// Notes a text; `bit` is the field's own, or none where it means nothing. Positions lie below 2^32.
+    /// Whether the name was in this record already; from now on it was.
     #[inline(always)]
-    pub(super) fn set_text(&mut self, field: Field, bit: u32, start: usize, end: usize) {
+    pub(super) fn is_repeated(&mut self, id: u8) -> bool {
+        std::mem::replace(&mut self.stamps[usize::from(id) % NAMES_MAX], self.stamp) == self.stamp
+    }
+
+    /// Whether no name that is preferred to this has given the field a value.
+    #[inline(always)]
+    pub(super) fn may_speak(&self, field: Field, bit: u32, id: u8) -> bool {
+        self.present & bit == 0 || self.names[field as usize % SLOTS] > id
+    }
+
+    /// Notes a text. Positions lie below 2^32.
+    #[inline(always)]
+    pub(super) fn set_text(&mut self, field: Field, bit: u32, id: u8, start: usize, end: usize) {
         self.texts[field as usize % SLOTS] = (start as u32, end as u32);
-        self.present |= if start == end { bit & FREE_TEXTS } else { bit };
+        self.mark(bit, field, id);
     }
 
-    /// Notes that a field has a value, which the caller has put into its place.
     #[inline(always)]
-    pub(super) fn mark(&mut self, field: Field) {
-        self.present |= bit(field);
+    pub(super) fn set_time(&mut self, time: Timestamp, id: u8) {
+        self.time = time;
+        self.mark(bit(Field::Time), Field::Time, id);
+    }
+
+    #[inline(always)]
+    pub(super) fn set_status(&mut self, status: u16, id: u8) {
+        self.http_status = status;
+        self.mark(bit(Field::Status), Field::Status, id);
+    }
+
+    /// Notes that a field has a value, which the caller has put into its place, and from which name.
+    #[inline(always)]
+    pub(super) fn mark(&mut self, bit: u32, field: Field, id: u8) {
+        self.names[field as usize % SLOTS] = id;
+        self.present |= bit;
+    }
+
+    /// Notes a value of no use; of an everyday word it is none of ours.
+    #[inline(always)]
+    pub(super) fn refuse(&mut self, bit: u32, everyday: bool) {
+        self.unusable |= if everyday { 0 } else { bit };
     }
 
     #[inline(always)]
     pub(super) fn has(&self, field: Field) -> bool {
         self.present & bit(field) != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn present(&self) -> u32 {
+        self.present
+    }
+
+    /// Where a field's text lies.
+    #[inline(always)]
+    pub(super) fn range(&self, field: Field) -> (usize, usize) {
+        let (start, end) = self.texts[field as usize % SLOTS];
+        (start as usize, end as usize)
+    }
+
+    /// Notes what the record turned out to be, and lets an event's own identity stand in where its type needs one.
+    #[inline(always)]
+    pub(super) fn settle(&mut self, settled: Settled) {
+        self.kind = settled.kind;
+        self.incomplete = settled.incomplete;
+        let field = match settled.kind {
+            EventType::Conversion => Field::ConversionId,
+            EventType::Purchase => Field::CheckoutId,
+            _ => return,
+        };
+        if !self.has(field) && self.has(Field::EventId) {
+            self.texts[field as usize % SLOTS] = self.texts[Field::EventId as usize % SLOTS];
+            self.present |= bit(field);
+        }
+    }
+
+    #[inline(always)]
+    fn notes(&self) -> Notes {
+        Notes { incomplete: self.incomplete, unusable: FieldSet::from_bits(self.unusable & !self.present) }
     }
 }
 
@@ -126,7 +207,7 @@ impl<'d, 'a> PlainEvent<'d, 'a> {
     #[must_use]
     #[inline(always)]
     pub fn notes(&self) -> Notes {
-        Notes::NONE
+        self.found.notes()
     }
 
     /// [`Event::currency`].
@@ -222,10 +303,7 @@ impl<'d, 'a> PlainEvent<'d, 'a> {
             checkout_id: text(Field::CheckoutId),
             amount_cents: self.amount_cents(),
             campaign_id: text(Field::CampaignId),
-            conversion_id: match self.found.kind {
-                EventType::Conversion => text(Field::ConversionId).or(text(Field::EventId)),
-                _ => text(Field::ConversionId),
-            },
+            conversion_id: text(Field::ConversionId),
             search_id: text(Field::SearchId),
             query: text(Field::Query),
             category: text(Field::Category),

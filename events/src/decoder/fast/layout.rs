@@ -2,11 +2,11 @@
 
 use wide::u8x16;
 
-use super::found::bit;
 use crate::EventType;
 use crate::decoder::check::TypeName;
 use crate::field::Field;
-use crate::names::{NAMES_MAX, Names};
+use crate::names::{NAMES_MAX, Names, TYPE, Unit};
+use crate::tree::{ROOT, Scope, Tree};
 
 /// As many as a byte tells apart, so that an id needs no bounds check.
 const IDS: usize = 1 << u8::BITS;
@@ -16,12 +16,18 @@ const CONTEXTS: usize = 16;
 /// For each name how it was written last, and which two followed it last.
 ///
 /// What followed is kept for each event type apart: where layouts differ by type, as they do in a topic of many
-/// types, they do not disturb each other. Two, as a field that some records have and others lack is common.
+/// types, they do not disturb each other. Two, as a field that some records have and others lack is common. Names that
+/// mean nothing get numbers, too, as long as there are some: records are full of them.
 #[derive(Debug)]
 pub(crate) struct Layout {
     joints: Box<[Joint; IDS]>,
     /// By name and context the one that followed last, and the one before that was another.
     followers: Box<[[Followers; CONTEXTS]; IDS]>,
+    /// The input's names, and those that were met and mean nothing.
+    pub(super) tree: Tree,
+    /// Places up to here may hold what is of interest.
+    scopes: Scope,
+    next_id: u8,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,48 +36,58 @@ struct Followers {
     other: u8,
 }
 
-/// What stands before a value, from the comma on (or the record's brace): `,"name":"` with or without its blanks, and
-/// with the quote if a string follows. Ready to be compared with 16 or 32 bytes of a record; a cache line.
+/// What stands before a value, from the end of the value before: `,"name":` with or without its blanks, with the braces
+/// of objects that end and begin there, and with the quote if a string follows. Ready to be compared; a cache line.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 pub(super) struct Joint {
-    /// The first 16 bytes, filled up with zeros.
-    first: [u8; 16],
-    /// The last 16 bytes, if there are more than 16.
-    last: [u8; 16],
+    /// Filled up with zeros.
+    text: [u8; Self::BYTES_MAX],
     /// The field's own bit; none for names that mean nothing, so that they may be repeated.
     pub(super) bit: u32,
-    /// Which of the first bytes count, a bit each.
+    /// Which of the first 16 bytes count, a bit each.
     needed: u16,
     length: u8,
     pub(super) field: Field,
-    /// Whether it ends in the quote that begins a string.
-    pub(super) opens_text: bool,
+    pub(super) unit: Unit,
+    /// Where the value before it lies, and where its own does.
+    from: Scope,
+    pub(super) to: Scope,
+    flags: u8,
 }
 
 const _: () = assert!(size_of::<Joint>() == 64);
 
+/// It ends in the quote that begins a string.
+const OPENS_TEXT: u8 = 1;
+/// See `Word::Everyday`.
+const EVERYDAY: u8 = 2;
+/// Members of its own are of interest, so that it matters whether it is an object.
+const HAS_MEMBERS: u8 = 4;
+/// It is the member `type`.
+const IS_TYPE: u8 = 8;
+
 impl Joint {
-    const BYTES_MAX: usize = 32;
+    const BYTES_MAX: usize = 48;
 
     /// A name not seen yet: no record has a zero byte where a name begins.
-    const fn new(field: Field) -> Self {
-        let bit = bit(field) & !bit(Field::Ignored);
-        let (first, last, needed) = ([0; 16], [0; 16], u16::MAX);
-        Self { first, last, bit, needed, length: 0, field, opens_text: false }
+    const fn new(field: Field, unit: Unit, flags: u8) -> Self {
+        let bit = if matches!(field, Field::Ignored) { 0 } else { 1 << field as u32 };
+        let text = [0; Self::BYTES_MAX];
+        Self { text, bit, needed: u16::MAX, length: 0, field, unit, from: ROOT, to: ROOT, flags }
     }
 
-    fn learn(&mut self, text: &[u8]) {
-        *self = Self::new(self.field);
-        if text.len() > Self::BYTES_MAX {
-            return;
+    fn learn(&mut self, text: &[u8], from: Scope, to: Scope) {
+        *self = Self::new(self.field, self.unit, self.flags & !OPENS_TEXT);
+        (self.from, self.to) = (from, to);
+        if text.ends_with(b"\"") {
+            self.flags |= OPENS_TEXT;
         }
-        let length = text.len().min(16);
-        self.first[..length].copy_from_slice(&text[..length]);
-        self.needed = u16::MAX >> (16 - length);
-        self.last = text.last_chunk().copied().unwrap_or_default();
-        self.length = text.len() as u8;
-        self.opens_text = text.ends_with(b"\"");
+        if text.len() <= Self::BYTES_MAX {
+            self.text[..text.len()].copy_from_slice(text);
+            self.needed = u16::MAX >> (16 - text.len().min(16));
+            self.length = text.len() as u8;
+        }
     }
 
     /// How long it is, as far as that is known: see [`Joint::is_at`].
@@ -80,19 +96,52 @@ impl Joint {
         usize::from(self.length)
     }
 
-    /// Whether this is what begins at `at`.
     #[inline(always)]
-    pub(super) fn is_at(&self, bytes: &[u8], at: usize) -> bool {
-        let Some(first) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else { return false };
-        if equal_bytes(first, &self.first) & self.needed != self.needed {
+    pub(super) fn opens_text(&self) -> bool {
+        self.flags & OPENS_TEXT != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn is_everyday(&self) -> bool {
+        self.flags & EVERYDAY != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn has_members(&self) -> bool {
+        self.flags & HAS_MEMBERS != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn is_type(&self) -> bool {
+        self.flags & IS_TYPE != 0
+    }
+
+    /// Whether this is what begins at `at`, after a value that lies in `from`.
+    #[inline(always)]
+    pub(super) fn is_at(&self, bytes: &[u8], at: usize, from: Scope) -> bool {
+        let Some(first) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) else { return false };
+        let own = self.text.first_chunk::<16>().expect("it is longer");
+        if equal_bytes(first, own) & self.needed != self.needed || self.from != from {
             return false;
         }
-        let end = at + usize::from(self.length);
-        if self.length > 16 && bytes.get(end - 16..).and_then(|rest| rest.first_chunk()) != Some(&self.last) {
+        let length = self.length();
+        let end = at + length;
+        if length > 16 && !self.ends_at(bytes, end) {
             return false;
         }
         // A blank or a quote here means that the value is written in another way than the last time.
-        self.opens_text || bytes.get(end).is_some_and(|byte| *byte > b'"')
+        self.opens_text() || bytes.get(end).is_some_and(|byte| *byte > b'"')
+    }
+
+    /// Whether what it has beyond its first 16 bytes stands before `end`.
+    #[inline(always)]
+    fn ends_at(&self, bytes: &[u8], end: usize) -> bool {
+        let length = self.length();
+        let Some(own) = self.text.get(length - 16..length) else { return false };
+        if bytes.get(end - 16..end) != Some(own) {
+            return false;
+        }
+        length <= 32 || bytes.get(end - 32..end - 16) == self.text.get(length - 32..length - 16)
     }
 }
 
@@ -103,23 +152,57 @@ fn equal_bytes(a: &[u8; 16], b: &[u8; 16]) -> u16 {
 }
 
 impl Layout {
+    /// Ids from here on mean nothing.
+    pub(super) const LEARNED: u8 = NAMES_MAX as u8;
     /// Stands for the end of the record.
-    pub(super) const END: u8 = 125;
-    /// The id of a name that means nothing.
-    pub(super) const UNKNOWN: u8 = 126;
+    pub(super) const END: u8 = 253;
+    /// The id of a name that means nothing and found no number.
+    pub(super) const UNKNOWN: u8 = 254;
     /// Stands for the beginning of the record.
-    pub(super) const START: u8 = 127;
+    pub(super) const START: u8 = 255;
+    /// Where a record has not begun.
+    pub(super) const OUTSIDE: Scope = Scope::MAX;
     /// The context before the event type has been read.
     pub(super) const NO_TYPE: u8 = EventType::ALL.len() as u8 + 1;
 
     pub(crate) fn new(names: &Names) -> Self {
-        const { assert!(NAMES_MAX <= Self::END as usize && (Self::NO_TYPE as usize) < CONTEXTS) };
-        let mut joints = Box::new([const { Joint::new(Field::Ignored) }; IDS]);
+        const { assert!(NAMES_MAX < Self::END as usize && (Self::NO_TYPE as usize) < CONTEXTS) };
+        let mut joints = Box::new([const { Joint::new(Field::Ignored, Unit::Millis, 0) }; IDS]);
+        let tree = names.tree().clone();
         for (joint, name) in joints.iter_mut().zip(names.all()) {
-            *joint = Joint::new(name.field);
+            let is_type = name.everyday && name.field == Field::ConversionType && &*name.path == TYPE;
+            let flags = if name.everyday { EVERYDAY } else { 0 } | if is_type { IS_TYPE } else { 0 };
+            *joint = Joint::new(name.field, name.unit, flags);
+        }
+        for id in tree.names_with_members() {
+            joints[usize::from(id)].flags |= HAS_MEMBERS;
         }
         let unknown = Followers { last: Self::UNKNOWN, other: Self::UNKNOWN };
-        Self { joints, followers: Box::new([[unknown; CONTEXTS]; IDS]) }
+        let scopes = tree.scopes();
+        Self { joints, followers: Box::new([[unknown; CONTEXTS]; IDS]), tree, scopes, next_id: Self::LEARNED }
+    }
+
+    /// The number of a name that means nothing, given if need be.
+    pub(super) fn number(&mut self, scope: Scope, key: &str) -> u8 {
+        let id = self.next_id;
+        if id >= Self::END || !self.tree.member(scope, key, id) {
+            return Self::UNKNOWN;
+        }
+        self.next_id += 1;
+        if self
+            .tree
+            .find(scope, key)
+            .and_then(|member| member.inside())
+            .is_some_and(|at| self.is_of_interest(at))
+        {
+            self.joints[usize::from(id)].flags |= HAS_MEMBERS;
+        }
+        id
+    }
+
+    /// Whether members of this place may mean something.
+    pub(super) fn is_of_interest(&self, scope: Scope) -> bool {
+        scope < self.scopes
     }
 
     pub(super) fn context(named: TypeName<'_>) -> u8 {
@@ -158,13 +241,14 @@ impl Layout {
         }
     }
 
-    /// Notes how a name is written.
-    pub(super) fn learn(&mut self, id: u8, text: &[u8]) {
+    /// Notes how a name is written, between a value that lies in `from` and its own in `to`.
+    pub(super) fn learn(&mut self, id: u8, text: &[u8], from: Scope, to: Scope) {
         let joint = &mut self.joints[usize::from(id)];
+        joint.learn(text, from, to);
         if id == Self::UNKNOWN {
-            joint.opens_text = text.ends_with(b"\"");
-        } else {
-            joint.learn(text);
+            joint.length = 0; // what it stands for differs each time
+            joint.text = [0; Joint::BYTES_MAX];
+            joint.needed = u16::MAX;
         }
     }
 }

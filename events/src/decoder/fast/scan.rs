@@ -12,6 +12,82 @@ pub(super) fn blank(bytes: &[u8], at: usize) -> usize {
     at + usize::from(bytes.get(at) == Some(&b' '))
 }
 
+/// The position after the value here, if that is neither an object nor an array.
+#[inline(never)]
+pub(super) fn scalar_end(bytes: &[u8], at: usize, quotes: &Quotes) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    match rest.first()? {
+        b'"' => quotes.next(at + 1).map(|end| end + 1),
+        b'n' => rest.starts_with(b"null").then_some(at + 4),
+        b't' => rest.starts_with(b"true").then_some(at + 4),
+        b'f' => rest.starts_with(b"false").then_some(at + 5),
+        b'-' => decimal(bytes, at + 1).map(|(_, end)| end),
+        _ => decimal(bytes, at).map(|(_, end)| end),
+    }
+}
+
+/// The position after the object or array that begins here, if all of it is plain.
+#[inline(never)]
+pub(super) fn container_end(bytes: &[u8], mut at: usize, quotes: &Quotes) -> Option<usize> {
+    /// As many as there are bits for.
+    const DEPTH_MAX: u32 = 64;
+    // The innermost is the lowest bit: 1 is an object.
+    let (mut open, mut depth) = (0_u64, 0);
+    loop {
+        let is_object = match *bytes.get(at)? {
+            b'{' => Some(true),
+            b'[' => Some(false),
+            _ => None,
+        };
+        let mut is_empty = false;
+        match is_object {
+            Some(is_object) => {
+                if depth == DEPTH_MAX {
+                    return None;
+                }
+                (open, depth) = (open << 1 | u64::from(is_object), depth + 1);
+                at = blank(bytes, at + 1);
+                is_empty = matches!(*bytes.get(at)?, b'}' | b']');
+                if !is_empty {
+                    if is_object {
+                        at = value_of_name(bytes, at, quotes)?;
+                    }
+                    continue;
+                }
+            }
+            None => at = scalar_end(bytes, at, quotes)?,
+        }
+        loop {
+            let is_object = open & 1 == 1;
+            match *bytes.get(at)? {
+                b',' if !is_empty => {
+                    at = blank(bytes, at + 1);
+                    if is_object {
+                        at = value_of_name(bytes, at, quotes)?;
+                    }
+                    break;
+                }
+                b'}' if is_object => {}
+                b']' if !is_object => {}
+                _ => return None,
+            }
+            (open, depth, at, is_empty) = (open >> 1, depth - 1, at + 1, false);
+            if depth == 0 {
+                return Some(at);
+            }
+        }
+    }
+}
+
+/// The position of the value of the name at this position.
+fn value_of_name(bytes: &[u8], at: usize, quotes: &Quotes) -> Option<usize> {
+    if *bytes.get(at)? != b'"' {
+        return None;
+    }
+    let end = quotes.next(at + 1)?;
+    (*bytes.get(end + 1)? == b':').then(|| blank(bytes, end + 2))
+}
+
 /// Where the quotes of a record are: found in one pass, sixteen bytes at a time, and then asked for one by one.
 #[derive(Debug)]
 pub(super) struct Quotes {
@@ -260,16 +336,17 @@ impl Decimal {
         self.fraction_digits == 0
     }
 
-    /// The status this is, if written as an integer and in range.
+    /// The integer this is, if written as one and below `end`.
     #[inline(always)]
-    pub(super) fn status(self) -> Option<u16> {
-        (self.is_integer() && (100..=599).contains(&self.integer)).then_some(self.integer as u16)
+    pub(super) fn whole_below(self, end: u64) -> Option<u16> {
+        (self.is_integer() && self.integer < end).then_some(self.integer as u16)
     }
 
     #[inline(always)]
     pub(super) fn cents(self) -> Option<i64> {
         let units = i64::try_from(self.integer).ok().filter(|units| *units < CENTS_MAX / 100)?;
-        Some(units * 100 + self.fraction_cut_to(2) as i64)
+        // Rounded half up by the third decimal.
+        Some(units * 100 + (self.fraction_cut_to(3) as i64 + 5) / 10)
     }
 
     #[inline(always)]
