@@ -16,10 +16,12 @@
 //! `"http_status":200.0`. Values under names that were not preferred are not looked at. Amounts lie within ±10^13 (ten
 //! trillion), may be negative, and lose what follows the second decimal. `latency_ms` and `quantity` are finite.
 //!
-//! **Time.** A number below 10^11 is seconds, below 10^14 milliseconds, below 10^17 microseconds; all three tell every
-//! moment from 1973-03-03 to 2199 apart. A number in quotes is no timestamp. Text is RFC 3339 in full, or with a blank
-//! for the `T`, or without the offset, which then is UTC; a 60th second counts as the next minute's first. What lies
-//! below the microsecond is cut; what lies outside the years 1970 to 2199 is `bad_timestamp`.
+//! **Time.** A number below 10^11 is seconds, below 10^14 milliseconds, below 10^17 microseconds, else nanoseconds; all
+//! tell every moment from 1973-03-03 to 2199 apart, and a number in quotes is the same number. Text may be spelled in any
+//! way that can be read in one way only: RFC 3339 and 2822, ISO 8601 (basic too), the common log format, what C, Java, Go
+//! and JavaScript print. Without an offset it is UTC; a date alone is its midnight; a 60th second counts as the next
+//! minute's first, 24:00:00 as the next day's. Whether `01/12/2026` is in January is not guessed. What lies below the
+//! microsecond is cut; what lies outside the years 1970 to 2199 is `bad_timestamp`.
 //!
 //! **Needs.** A `search` needs a `search_id` or a `query`. No event needs a `click_id`, for which the record's position
 //! stands in; `event_id` is needed only by a conversion without a `conversion_id`. An input whose default type is

@@ -1,5 +1,11 @@
 //! Every form in which a record may state its event time.
 
+mod civil;
+mod spelling;
+
+pub(crate) use self::spelling::Written;
+
+use self::civil::{days_in, days_since_epoch};
 use crate::Timestamp;
 use crate::number::scaled;
 
@@ -10,26 +16,40 @@ pub(crate) const MICROS_END: i64 = 7_258_118_400_000_000;
 pub(crate) const SECONDS_END: u64 = 100_000_000_000;
 /// Below this a number is milliseconds; of 1973-03-03 to 2199 all milliseconds are.
 pub(crate) const MILLIS_END: u64 = 100_000_000_000_000;
-/// Below this a number is microseconds; of 1973-03-03 to 2199 all microseconds are.
+/// Below this a number is microseconds; of 1973-03-03 to 2199 all microseconds are. From it on they are nanoseconds.
 pub(crate) const MICROS_LIMIT: u64 = 100_000_000_000_000_000;
 
-/// Seconds, milliseconds or microseconds since the epoch, told by magnitude; digits below the microsecond are cut.
+/// Seconds, milliseconds, microseconds or nanoseconds since the epoch, told by magnitude; digits below the microsecond
+/// are cut.
 pub(crate) fn from_number(number: &str) -> Option<Timestamp> {
     const MILLION: i128 = 1_000_000;
-    let millionths = scaled(number, 6, i128::from(MICROS_LIMIT) * MILLION - 1)?;
+    let millionths = scaled(number, 6, i128::from(u64::MAX) * MILLION)?;
     let micros = match u64::try_from(millionths / MILLION).ok()? {
         0..SECONDS_END => millionths,
         SECONDS_END..MILLIS_END => millionths / 1_000,
-        _ => millionths / MILLION,
+        MILLIS_END..MICROS_LIMIT => millionths / MILLION,
+        _ => millionths / (1_000 * MILLION),
     };
     in_range(i64::try_from(micros).ok()?)
 }
 
-/// RFC 3339, or the same with a blank for the `T` or without an offset, which then is UTC.
+/// A moment in any of the spellings that need no configuration; without an offset it is UTC.
 ///
-/// Digits below the microsecond are cut; a leap second is the first second of the next minute.
+/// Digits below the microsecond are cut; a leap second is the first second of the next minute, 24:00:00 the first of
+/// the next day.
+#[inline]
 pub(crate) fn from_text(text: &str) -> Option<Timestamp> {
-    let bytes = text.as_bytes();
+    rfc_3339(text.as_bytes()).or_else(|| otherwise(text))
+}
+
+#[cold]
+fn otherwise(text: &str) -> Option<Timestamp> {
+    Written::read(text)?.at(0)
+}
+
+/// RFC 3339, or the same with a blank for the `T` or without an offset: what nearly every record has, so its path is
+/// the straight one.
+fn rfc_3339(bytes: &[u8]) -> Option<Timestamp> {
     let (moment, rest) = bytes.split_first_chunk::<19>()?;
     let [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b't' | b' ', _, _, b':', _, _, b':', _, _] = moment
     else {
@@ -85,25 +105,6 @@ fn offset_minutes(bytes: &[u8]) -> Option<i64> {
         }
         _ => None,
     }
-}
-
-fn days_in(year: i64, month: u32) -> u32 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
-/// Days from 1970-01-01 in the proleptic Gregorian calendar.
-fn days_since_epoch(year: i64, month: u32, day: u32) -> i64 {
-    // Counted in years that begin on 1 March, so that the leap day is a year's last.
-    let month = i64::from(month);
-    let year = if month <= 2 { year - 1 } else { year };
-    let months = (month + 9) % 12;
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    year * 365 + leap_days + (months * 153 + 2) / 5 + i64::from(day) - 1 - 719_468
 }
 
 #[cfg(test)]
