@@ -9,6 +9,7 @@ mod inputs;
 mod kafka;
 mod keys;
 mod layers;
+mod mapping;
 mod memory;
 mod problem;
 mod reader;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use events::{Decoder, DecoderOptions, EventType, Format, Mapping, OptionsError};
+use events::{DecoderOptions, EventType, Format};
 
-use super::count;
+use super::{count, mapping};
 use super::reader::Reader;
 
 /// One topic of events.
@@ -55,7 +55,11 @@ impl InputSettings {
 
     fn read(reader: &mut Reader<'_>, path: &str) -> Self {
         let at = |name: &str| format!("{path}.{name}");
-        reader.text(&at("format")); // one choice in this version
+        let format = match reader.text(&at("format")).as_str() {
+            "combined" => Format::Combined,
+            "common" => Format::Common,
+            _ => Format::Json,
+        };
         let topic = reader.text(&at("topic"));
         check_topic(reader, &at("topic"), &topic);
         for internal in ["kafka.by_user_topic", "kafka.partials_topic"] {
@@ -73,8 +77,8 @@ impl InputSettings {
                 default_type: event_type
                     .and_then(|name| EventType::ALL.into_iter().find(|kind| kind.name() == name))
                     .unwrap_or(EventType::PageView),
-                format: Format::Json,
-                mapping: Mapping { fields: read_fields(reader, &at("fields")), ..Mapping::default() },
+                format,
+                mapping: mapping::read(reader, path),
                 max_bytes: count(reader.size(&at("max_record_bytes"))),
             },
         }
@@ -89,21 +93,4 @@ pub(super) fn check_topic(reader: &mut Reader<'_>, path: &str, topic: &str) {
         let cure = "use at most 249 letters, digits, dots, underscores and hyphens";
         reader.problem(path, format!("= {topic:?} is not a topic name; {cure}"));
     }
-}
-
-fn read_fields(reader: &mut Reader<'_>, path: &str) -> Vec<(String, String)> {
-    let fields: Vec<_> = reader.map(path).into_iter().collect();
-    let mapping = Mapping { fields: fields.clone(), ..Mapping::default() };
-    let options = DecoderOptions { mapping, ..DecoderOptions::default() };
-    match Decoder::new(&options) {
-        Ok(_) => {}
-        Err(OptionsError::UnknownField { theirs, ours, nearest }) => {
-            let text = format!("= {ours:?} is not a field of ours; did you mean {nearest:?}?");
-            reader.problem(&format!("{path}.{theirs}"), text);
-        }
-        Err(OptionsError::TooManyFields { count, max }) => {
-            reader.problem(path, format!("has {count} names; at most {max} can be mapped"));
-        }
-    }
-    fields
 }

@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
             None => vec![Value::new(None, self.default(path))],
         };
         self.mark(path);
-        let mut texts = Vec::new();
+        let mut texts: Vec<String> = Vec::new();
         for item in items {
             match item.kind {
                 ValueKind::String(text) => {
@@ -142,11 +142,61 @@ impl<'a> Reader<'a> {
                 }
                 other => {
                     self.problem(path, format!("has to be a list of texts, but holds {}", described(&other)));
-                    return vec![self.default(path).to_owned()];
+                    return self.key(path).default.map(str::to_owned).into_iter().collect();
                 }
             }
         }
         texts
+    }
+
+    /// A list of texts that may be left out.
+    pub(super) fn optional_list(&mut self, path: &str) -> Vec<String> {
+        self.mark(path);
+        if self.has(path) { self.list(path) } else { Vec::new() }
+    }
+
+    /// A section with free keys in the order written, each with a text or a list of texts.
+    pub(super) fn named(&mut self, path: &str) -> Vec<(String, Named)> {
+        self.mark(path);
+        let mut all = Vec::new();
+        match self.layers.get(path).map(|value| value.kind.clone()) {
+            None => {}
+            Some(ValueKind::Table(table)) => {
+                for (name, value) in &table {
+                    self.collect_named(path, name, value, &mut all);
+                }
+            }
+            Some(kind) => {
+                let text = format!("has to be a section of names and values, but is {}", described(&kind));
+                self.problem(path, text);
+            }
+        }
+        all
+    }
+
+    fn collect_named(&mut self, path: &str, name: &str, value: &Value, all: &mut Vec<(String, Named)>) {
+        match &value.kind {
+            ValueKind::Table(table) => {
+                for (child, value) in table {
+                    self.collect_named(path, &format!("{name}.{child}"), value, all);
+                }
+            }
+            ValueKind::Array(items) => {
+                let texts: Vec<String> = items.iter().filter_map(|item| scalar(&item.kind)).collect();
+                if texts.len() == items.len() && !texts.is_empty() {
+                    all.push((name.to_owned(), Named::Many(texts)));
+                } else {
+                    self.problem(&format!("{path}.{name}"), "has to be a list of texts, one at least");
+                }
+            }
+            kind => match scalar(kind) {
+                Some(text) => all.push((name.to_owned(), Named::One(text))),
+                None => self.problem(
+                    &format!("{path}.{name}"),
+                    format!("has to be a text or a list of texts, but is {}", described(kind)),
+                ),
+            },
+        }
     }
 
     /// A section with free keys; `a.b` and nested tables mean the same.
@@ -250,6 +300,22 @@ impl<'a> Reader<'a> {
     fn mark(&mut self, _path: &str) {
         #[cfg(test)]
         self.read.insert(self.key(_path).path);
+    }
+}
+
+/// The value of a free key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Named {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::One(text) => write!(f, "{text:?}"),
+            Self::Many(texts) => write!(f, "{texts:?}"),
+        }
     }
 }
 

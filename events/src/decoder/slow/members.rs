@@ -174,7 +174,7 @@ impl<'a> Unescaped<'a> {
         for ((raw, range), name) in members.slots.iter().zip(&mut ranges).zip(names.all()) {
             let Some(inside) = raw.and_then(|raw| raw.strip_prefix('"')?.strip_suffix('"')) else { continue };
             let is_code = name.field == Field::Currency;
-            if !inside.contains('\\') && !(is_code && !is_plain_code(inside)) {
+            if !inside.contains('\\') && (!is_code || is_plain_code(inside)) {
                 continue;
             }
             let start = scratch.len();
@@ -203,11 +203,6 @@ impl<'a> Unescaped<'a> {
 /// Whether a currency is written as it is meant: in capitals, without blanks around it.
 pub(in crate::decoder) fn is_plain_code(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_lowercase())
-}
-
-/// The text of a string of valid JSON, given without its quotes; half of a surrogate pair is U+FFFD.
-pub(in crate::decoder) fn unescaped_text(inside: &str, to: &mut String) {
-    append_unescaped(inside, to);
 }
 
 /// Appends what the inside of a JSON string stands for; false if a surrogate lacks its other half.

@@ -142,10 +142,11 @@ pub(crate) const KEYS: &[Key] = &[
     text("inputs[].topic", "clickstream_events", "The topic."),
     Key {
         path: "inputs[].format",
-        kind: Kind::Choice(&["json"]),
+        kind: Kind::Choice(&["json", "combined", "common"]),
         default: Some("json"),
         example: "json",
-        meaning: "How records are encoded. `avro` is not in this version.",
+        meaning: "How records are written: a JSON object, or a line of an access log as nginx and Apache write it, bare \
+                  or as the `message` of a shipper's JSON. `avro` is not in this version.",
     },
     unset(
         "inputs[].event_type",
@@ -173,7 +174,30 @@ pub(crate) const KEYS: &[Key] = &[
         "inputs[].fields",
         Kind::Map,
         r#""visitor" = "user_id""#,
-        "Other names for fields, their name to ours: `\"visitor\" = \"user_id\"`. Not settable by variables.",
+        "Other names for fields, their name to ours, in the order they are preferred; a dot leads into an object, a \
+         number into a list: `\"context.page.url\" = \"url\"`. Or ours with a list of theirs: \
+         `user_id = [\"member\", \"visitor\"]`. Not settable by variables.",
+    ),
+    unset(
+        "inputs[].ignore",
+        Kind::List,
+        "status",
+        "Names that mean nothing here, although the contract or the preset knows them.",
+    ),
+    unset(
+        "inputs[].event_types",
+        Kind::Map,
+        r#""AddToCart" = "add_to_cart", "*" = "page_view""#,
+        "Other names for event types, their name to ours; `*` is every type that is neither here nor ours. Not settable \
+         by variables.",
+    ),
+    unset(
+        "inputs[].time",
+        Kind::Map,
+        r#"format = "%d/%m/%Y %H:%M:%S%.f", zone = "Europe/Berlin""#,
+        "How times are written, where they are not what the [contract](contract.md#times) reads by itself: a format of \
+         `strftime`, or `unix_s`, `unix_ms`, `unix_us`, `unix_ns`, `clf`, `rfc2822`, `rfc3339`; and the zone of times \
+         that name none [UTC]. Not settable by variables.",
     ),
     duration(
         "windows.size",
@@ -374,7 +398,7 @@ pub(crate) const KEYS: &[Key] = &[
 ];
 
 /// Names of `inputs[].event_type`; checked against `events` by a test.
-const EVENT_TYPES: [&str; 9] = [
+const EVENT_TYPES: [&str; 10] = [
     "page_view",
     "search",
     "product_click",
@@ -384,4 +408,5 @@ const EVENT_TYPES: [&str; 9] = [
     "purchase",
     "ad_click",
     "conversion",
+    "refund",
 ];
