@@ -104,6 +104,7 @@ fn read_fields(reader: &mut Reader<'_>, path: &str) -> Vec<(String, String)> {
         Err(OptionsError::TooManyFields { count, max }) => {
             reader.problem(path, format!("has {count} names; at most {max} can be mapped"));
         }
+        Err(error) => reader.problem(path, format!("cannot be followed: {error}")),
     }
     fields
 }
