@@ -42,12 +42,14 @@ mod names;
 mod number;
 mod options;
 mod rejection;
+mod time_format;
 mod timestamp;
 mod tree;
 
 pub use decoder::{Decoder, PlainEvent};
 pub use event::{Event, EventType};
 pub use field::{Field, FieldSet, Notes};
-pub use options::{DecoderOptions, Format, Mapping, OptionsError, TimeFormat};
+pub use options::{DecoderOptions, Format, Mapping, OptionsError};
 pub use rejection::{Reason, Rejection};
+pub use time_format::TimeFormat;
 pub use timestamp::Timestamp;

@@ -3,7 +3,7 @@
 mod civil;
 mod spelling;
 
-pub(crate) use self::spelling::Written;
+pub(crate) use self::spelling::{Written, bare, is_number};
 
 use self::civil::{days_in, days_since_epoch};
 use crate::Timestamp;

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::EventType;
+use crate::{EventType, TimeFormat};
 
 /// What a [`Decoder`](crate::Decoder) needs to know about its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,33 +56,6 @@ pub struct Mapping {
     pub time: Option<TimeFormat>,
 }
 
-/// How an input writes its times.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TimeFormat {
-    /// The format's text, as configured.
-    format: String,
-    /// The zone of times without an offset, as configured.
-    zone: Option<String>,
-}
-
-impl TimeFormat {
-    /// From a format as settings have it, and the zone of times without an offset [UTC].
-    ///
-    /// # Errors
-    /// [`OptionsError`] if either cannot be followed.
-    pub fn new(format: &str, zone: Option<&str>) -> Result<Self, OptionsError> {
-        Ok(Self { format: format.to_owned(), zone: zone.map(str::to_owned) })
-    }
-
-    pub(crate) fn read_text(&self, _: &str) -> Option<crate::Timestamp> {
-        None
-    }
-
-    pub(crate) fn read_number(&self, _: &str) -> Option<crate::Timestamp> {
-        None
-    }
-}
-
 /// Why no decoder can be built from the options.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
@@ -123,5 +96,21 @@ pub enum OptionsError {
         count: usize,
         /// How many there may be.
         max: usize,
+    },
+    /// There is no such time zone.
+    #[error("time.zone: there is no time zone `{zone}`; the nearest is `{nearest}`")]
+    UnknownZone {
+        /// What was asked for.
+        zone: String,
+        /// The name most like it.
+        nearest: &'static str,
+    },
+    /// A format of times that says no moment.
+    #[error("time.format: `{format}` {fault}")]
+    BadTimeFormat {
+        /// What was asked for.
+        format: String,
+        /// What is wrong with it, and what to do.
+        fault: String,
     },
 }

@@ -41,7 +41,7 @@ impl Written {
 }
 
 /// Without blanks around it, then without one pair of brackets or quotes.
-fn bare(text: &str) -> &str {
+pub(crate) fn bare(text: &str) -> &str {
     let text = text.trim();
     let within = |open, close| text.strip_prefix(open)?.strip_suffix(close).map(str::trim);
     within('[', ']').or_else(|| within('"', '"')).unwrap_or(text)
@@ -212,7 +212,7 @@ fn is_short_for(word: &[u8], name: &str) -> bool {
 }
 
 /// Whether JSON would take the text for a number that is not negative.
-fn is_number(text: &str) -> bool {
+pub(crate) fn is_number(text: &str) -> bool {
     let mut cursor = Cursor(text.as_bytes());
     let integer = cursor.count_digits();
     if integer == 0 || integer > 1 && text.starts_with('0') {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use events::{DecoderOptions, EventType, Format};
 
-use super::{count, mapping};
 use super::reader::Reader;
+use super::{count, mapping};
 
 /// One topic of events.
 #[derive(Debug, Clone, PartialEq, Eq)]

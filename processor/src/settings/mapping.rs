@@ -79,7 +79,8 @@ fn time(reader: &mut Reader<'_>, path: &str) -> Option<TimeFormat> {
             ("format", Named::One(text)) => format = Some(text),
             ("zone", Named::One(text)) => zone = Some(text),
             _ => {
-                let text = r#"is not known here; write { format = "%d/%m/%Y %H:%M:%S", zone = "Europe/Berlin" }"#;
+                let text =
+                    r#"is not known here; write { format = "%d/%m/%Y %H:%M:%S", zone = "Europe/Berlin" }"#;
                 reader.problem(&format!("{path}.{name}"), text);
             }
         }
