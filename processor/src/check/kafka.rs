@@ -25,8 +25,15 @@ pub(super) fn check(settings: &Settings, note: &mut impl FnMut(Verdict)) {
         Ok(()) => note(ok(what, "answers")),
         // The topics would say the same again.
         Err(error) => {
-            let cure = "start Kafka, or correct kafka.brokers or [kafka.properties]";
-            return note(fail(what, format!("{}; {cure}", Chain(&error))));
+            let said = Chain(&error).to_string();
+            return note(fail(
+                what,
+                if kafka_properties::cure(&said).is_some() {
+                    format!("{said} (in [kafka.properties])")
+                } else {
+                    format!("{said}; start Kafka, or correct kafka.brokers or [kafka.properties]")
+                },
+            ));
         }
     }
     let mut partitions = BTreeMap::new();

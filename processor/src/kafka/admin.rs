@@ -129,7 +129,9 @@ impl Admin {
                 return Ok(());
             };
             let error = match self.probe.context().take_reason() {
-                Some(reason) => KafkaError::Other { doing: "connecting", reason },
+                Some(reason) => {
+                    KafkaError::Other { doing: "connecting", reason: super::error::with_cure(&reason) }
+                }
                 None if error.rdkafka_error_code().is_some_and(super::error::is_transient) => {
                     KafkaError::Unreachable {
                         brokers: self.settings.brokers.clone(),

@@ -1,6 +1,7 @@
 //! The Kafka side: settings, the topic's creation, delivery failures, and the end of a run.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use crate::batch::Batch;
 use crate::error::Error;
 
 /// Where the records go, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KafkaSettings {
     /// `host:port`, several with commas.
     pub brokers: String,
@@ -46,6 +47,19 @@ impl KafkaSettings {
             follow_incidents: true,
             flush_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("brokers", &self.brokers)
+            .field("topic", &self.topic)
+            .field("create_partitions", &self.create_partitions)
+            .field("properties", &kafka_properties::shown(&self.properties))
+            .field("follow_incidents", &self.follow_incidents)
+            .field("flush_timeout", &self.flush_timeout)
+            .finish()
     }
 }
 
@@ -97,7 +111,10 @@ impl ClientContext for Reports {
                 Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
                     tracing::warn!("no Kafka broker at {} (--brokers), still trying: {reason}", self.brokers);
                 }
-                _ => tracing::warn!("Kafka at {}: {reason}", self.brokers),
+                _ => match kafka_properties::cure(reason) {
+                    Some(cure) => tracing::warn!("Kafka at {}: {reason}; {cure} (--property)", self.brokers),
+                    None => tracing::warn!("Kafka at {}: {reason}", self.brokers),
+                },
             }
         }
     }
