@@ -138,7 +138,7 @@ fn every_way_in_counts_what_was_sent_and_verifies() {
         assert!(log.contains("consumed=2000"), "{}: {log}", way.name);
         Verdict::of(&config, &influx, &["--open"]).assert_equal();
         let letters = end_of("dlq list", &config);
-        assert!(letters.0 == 0 && letters.1.contains(&names.dead_letters()), "{}", letters.1);
+        assert!(letters.0 == 0 && letters.1.contains(&names.topic), "{}", letters.1);
         for said in [&log, &checked.1, &letters.1] {
             assert!(!said.contains(&kafka.password), "secrets are not logged: {said}");
         }
@@ -182,12 +182,7 @@ fn a_refused_connection_names_the_setting_to_change() {
         ("port without TLS", Way { brokers: plain, ..certificate }, "security.protocol"),
         (
             "port with TLS",
-            Way {
-                brokers: scram.brokers.clone(),
-                properties: Vec::new(),
-                password_file: None,
-                ..scram
-            },
+            Way { brokers: scram.brokers.clone(), properties: Vec::new(), password_file: None, ..scram },
             "security.protocol",
         ),
     ] {

@@ -254,7 +254,11 @@ pub(crate) fn with_cure(reason: &str) -> String {
     // What follows is librdkafka's own: its state, and how many such errors it left out.
     let said = reason.split_once(" (after ").map_or(reason, |(what, _)| what);
     match kafka_properties::cure(said) {
-        Some(cure) => format!("{said}; {cure}"),
+        Some(cure) => {
+            // Its own advice on certificates is a part of ours.
+            let said = said.split_once(": broker certificate could").map_or(said, |(what, _)| what);
+            format!("{said}; {cure}")
+        }
         None => said.to_owned(),
     }
 }

@@ -176,7 +176,8 @@ impl KafkaSender {
             if stop() {
                 return;
             }
-            self.producer.poll(Duration::ZERO);
+            // A poll that does not wait takes one event: after a log line its error would be left in the queue.
+            self.producer.poll(Duration::from_millis(20));
             match self.producer.client().fetch_metadata(None, Duration::from_secs(1)) {
                 Ok(metadata) => {
                     break metadata.topics().iter().map(|t| t.name().to_owned()).collect::<Vec<_>>();
