@@ -207,8 +207,17 @@ impl Kafka {
     /// # Panics
     /// If the broker refuses.
     pub fn create_topic(&self, topic: &str, partitions: i32) {
+        self.create_topic_with(topic, partitions, &[]);
+    }
+
+    /// The same with further settings.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn create_topic_with(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("an admin client");
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+        let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
         let results = runtime.block_on(admin.create_topics([&new], &options)).expect("the broker answers");

@@ -107,14 +107,16 @@ impl ClientContext for Reports {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.is_none_or(|last| last.elapsed() >= WARN_EVERY) {
             *warned = Some(Instant::now());
-            match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
+            let away = matches!(
+                error.rdkafka_error_code(),
+                Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure)
+            );
+            match kafka_properties::cure(reason) {
+                Some(cure) => tracing::warn!("Kafka at {}: {reason}; {cure} (--property)", self.brokers),
+                None if away => {
                     tracing::warn!("no Kafka broker at {} (--brokers), still trying: {reason}", self.brokers);
                 }
-                _ => match kafka_properties::cure(reason) {
-                    Some(cure) => tracing::warn!("Kafka at {}: {reason}; {cure} (--property)", self.brokers),
-                    None => tracing::warn!("Kafka at {}: {reason}", self.brokers),
-                },
+                None => tracing::warn!("Kafka at {}: {reason}", self.brokers),
             }
         }
     }
