@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests on real services, from nothing: installs Kafka, InfluxDB, docker compose's parser, Chromium and an S3 server where
+# The tests on real services, from nothing: installs OpenSSL, Kafka, InfluxDB, docker compose's parser, Chromium and an S3 server where
 # they are missing (minutes, once; kept in ${CLICKPULSE_CACHE:-~/.cache/clickpulse}), builds the programs, runs the tests.
 #
 #   integration-tests/run.sh                          everything
@@ -26,6 +26,9 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
+
+# Before anything is built: the build needs it.
+integration-tests/install/openssl.sh
 
 installers=()
 for name in kafka influxdb compose chromium s3; do

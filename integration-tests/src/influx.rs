@@ -111,7 +111,17 @@ impl Influx {
     /// If it does not come up.
     #[must_use]
     pub fn start_own() -> Self {
+        Self::start_as("clickpulse", Buckets::under("clickstream"))
+    }
+
+    /// The same with an organisation and buckets of these names.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    #[must_use]
+    pub fn start_as(org: &str, buckets: Buckets) -> Self {
         let mut influx = Self::at(format!("http://127.0.0.1:{}", free_port()), "clickstream");
+        (influx.org, influx.buckets) = (org.to_owned(), buckets);
         let dir =
             tempfile::Builder::new().prefix("clickpulse-influxdb").tempdir().expect("a temporary folder");
         influx.own = Some(Own { server: None, dir });
@@ -323,7 +333,7 @@ impl Influx {
         let at = |nanos: &str| {
             format!("{}.{:03}{nanos}Z", utc(time_ms.div_euclid(1_000)), time_ms.rem_euclid(1_000))
         };
-        let path = format!("/api/v2/delete?org={}&bucket={}", self.org, bucket.replace('/', "%2F"));
+        let path = format!("/api/v2/delete?org={}&bucket={}", encoded(&self.org), encoded(bucket));
         let wanted = json!({
             "start": at("000000"), "stop": at("000001"), "predicate": format!("_measurement=\"{measurement}\""),
         });
@@ -331,7 +341,7 @@ impl Influx {
     }
 
     fn make_buckets(&mut self) {
-        let orgs = self.api("GET", &format!("/api/v2/orgs?org={}", self.org), None);
+        let orgs = self.api("GET", &format!("/api/v2/orgs?org={}", encoded(&self.org)), None);
         self.org_id = orgs["orgs"][0]["id"].as_str().expect("the organisation exists").to_owned();
         for name in self.buckets.all() {
             // Events of a test lie in the past, so nothing may expire.
@@ -356,7 +366,7 @@ impl Influx {
     }
 
     fn bucket_id(&self, name: &str) -> Option<String> {
-        let found = self.api("GET", &format!("/api/v2/buckets?name={}", name.replace('/', "%2F")), None);
+        let found = self.api("GET", &format!("/api/v2/buckets?name={}", encoded(name)), None);
         found["buckets"][0]["id"].as_str().map(str::to_owned)
     }
 
@@ -380,6 +390,13 @@ impl Influx {
             Err(error) => Err(error),
         });
     }
+}
+
+/// A value of a query string.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
 }
 
 /// Seconds since the epoch as RFC 3339 without the zone (Howard Hinnant's `civil_from_days`).

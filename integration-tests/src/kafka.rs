@@ -94,7 +94,7 @@ impl Kafka {
     /// If Kafka is not installed or does not format its disk.
     #[must_use]
     pub fn prepare() -> Self {
-        Self::prepare_with("", "", "")
+        Self::prepare_with("", "", "", &[])
     }
 
     /// The same, with a second address that leads through a proxy: who uses it is told that the broker is there.
@@ -109,11 +109,13 @@ impl Kafka {
             &format!(",PROXIED://{proxied}"),
             &format!(",PROXIED://{}", proxy.address()),
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT\n",
+            &[],
         );
         (kafka, proxy)
     }
 
-    fn prepare_with(listener: &str, advertised: &str, more: &str) -> Self {
+    /// One with further listeners, further lines of `server.properties`, and further arguments of `format`.
+    pub(crate) fn prepare_with(listener: &str, advertised: &str, more: &str, format_args: &[String]) -> Self {
         let dir = tempfile::Builder::new().prefix("clickpulse-kafka").tempdir().expect("a temporary folder");
         let (port, controller) = (free_port(), free_port());
         let bootstrap = format!("127.0.0.1:{port}");
@@ -145,7 +147,9 @@ impl Kafka {
 
         let mut format = java(dir.path(), "kafka.tools.StorageTool");
         let cluster_id = "Y2xpY2twdWxzZS10ZXN0cw"; // any 16 bytes in URL-safe base64
-        format.args(["format", "--standalone", "-t", cluster_id, "-c", "server.properties"]);
+        format
+            .args(["format", "--standalone", "-t", cluster_id, "-c", "server.properties"])
+            .args(format_args);
         let output = format.output().expect("java starts");
         assert!(
             output.status.success(),
@@ -203,8 +207,17 @@ impl Kafka {
     /// # Panics
     /// If the broker refuses.
     pub fn create_topic(&self, topic: &str, partitions: i32) {
+        self.create_topic_with(topic, partitions, &[]);
+    }
+
+    /// The same with further settings.
+    ///
+    /// # Panics
+    /// If the broker refuses.
+    pub fn create_topic_with(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("an admin client");
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+        let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
         let results = runtime.block_on(admin.create_topics([&new], &options)).expect("the broker answers");

@@ -22,6 +22,7 @@ mod process;
 mod programs;
 mod proxy;
 mod s3;
+mod secure;
 mod verdict;
 mod wait;
 
@@ -36,5 +37,6 @@ pub use process::{Running, cache_dir};
 pub use programs::{Processor, ProcessorConfig, Producer, program};
 pub use proxy::{Fault, Proxy};
 pub use s3::S3;
+pub use secure::{Authority, SecureKafka, USER};
 pub use verdict::Verdict;
 pub use wait::{eventually, eventually_within};

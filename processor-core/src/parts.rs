@@ -52,6 +52,9 @@ pub struct FoundInput {
     pub topic: u64,
     /// The first offset that is kept.
     pub first: i64,
+    /// From here on the log is as it was written: [`FoundInput::first`], but for a compacted topic, of which records may
+    /// be gone between those that are left.
+    pub intact_from: i64,
     /// The offset after the last record.
     pub end: i64,
 }
@@ -99,6 +102,18 @@ pub enum Notice {
         from: i64,
         /// The first offset kept.
         first: i64,
+    },
+    /// Compaction may have taken records that a replay would read.
+    #[error(
+        "the topic is compacted, and records that rebuild the state (from {from} to {committed}) may be gone by now: \
+         counting goes on without a replay, and earlier clicks, ids and users of this partition are forgotten; set its \
+         min.compaction.lag.ms above what a restart reads again, or use [state]"
+    )]
+    Compacted {
+        /// Where the replay would begin.
+        from: i64,
+        /// Where it would end.
+        committed: i64,
     },
     /// The partition ends before the committed offset, in the same topic.
     #[error(
@@ -183,6 +198,10 @@ pub fn begin(found: &[FoundInput], closed_through: i64) -> Beginning {
             notices.push((input, Notice::ReplayGone { from, first }));
             anew = true;
             Standing::From(committed)
+        } else if from < found.intact_from.min(committed) {
+            notices.push((input, Notice::Compacted { from, committed }));
+            anew = true;
+            Standing::From(committed)
         } else {
             Standing::Whole
         });
@@ -217,7 +236,8 @@ pub fn begin(found: &[FoundInput], closed_through: i64) -> Beginning {
 pub fn begin_relay(found: &FoundInput) -> (Checkpoint, Option<Notice>) {
     let mut begun = begin(std::slice::from_ref(found), NOT_BEGUN);
     let start = begun.starts.remove(0);
-    let replay_gone = |notice: &Notice| matches!(notice, Notice::ReplayGone { .. });
+    let replay_gone =
+        |notice: &Notice| matches!(notice, Notice::ReplayGone { .. } | Notice::Compacted { .. });
     let notice = begun.notices.pop().map(|(_, notice)| notice).filter(|notice| !replay_gone(notice));
     let read = read(found);
     // The log's own watermark where it goes on.

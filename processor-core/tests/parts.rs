@@ -344,7 +344,7 @@ impl World {
 }
 
 fn found(committed: Option<(i64, String)>, topic: u64, first: i64, end: i64) -> FoundInput {
-    FoundInput { committed, topic, first, end }
+    FoundInput { committed, topic, first, intact_from: first, end }
 }
 
 fn committed(task: &mut Task) -> (i64, String) {

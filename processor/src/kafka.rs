@@ -14,6 +14,7 @@
 pub mod admin;
 mod assignments;
 mod batch;
+pub mod cleanup;
 mod consumer;
 mod describe;
 pub mod dlq;

@@ -178,7 +178,8 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
     };
     let plan = settings.memory_plan(layout.tasks);
     limits::introduce(&plan, layout.tasks, &board);
-    let parts = Parts { outbox, membership, sink, snapshots, board: Arc::clone(&board), live };
+    let compacted = topology::compacted(settings, options, &client);
+    let parts = Parts { outbox, membership, sink, snapshots, board: Arc::clone(&board), live, compacted };
     let shared = Arc::new(Shared::new(layout, plan, parts, settings));
     let topics_now = topics::Topics::new(settings, &client, options.missing_topics())?;
     let marks = incidents::follow(&client, &settings.kafka.incidents_topic, &shared);

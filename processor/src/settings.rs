@@ -34,6 +34,7 @@ pub use memory::{MemoryPlan, MemorySettings};
 pub use problem::{Origin, Problem, SettingsError};
 pub use processor_core::Delivery;
 pub use secret::Secret;
+pub(crate) use secret::{influx_token, read_file as read_secret_file};
 pub use sinks::{FileSinkSettings, InfluxSettings};
 pub use state::{S3Settings, StatePlace, StateSettings};
 pub(crate) use units::format_duration;

@@ -150,6 +150,35 @@ fn a_signal_ends_a_run_with_0_even_before_kafka_is_there() {
     }
 }
 
+#[test]
+fn what_this_build_cannot_do_with_kafka_ends_every_command_with_2_before_it_does_anything() {
+    let dir = TempDir::new().unwrap();
+    let file = written(
+        &dir,
+        "[http]\nlisten = \"127.0.0.1:0\"\n[influxdb]\ntoken = \"t\"\n[kafka.properties]\n\
+         \"security.protocol\" = \"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"OAUTHBEARER\"\n\
+         \"sasl.username\" = \"shop\"\n\"sasl.password\" = \"invented\"\n",
+    );
+    for command in [
+        &["run"][..],
+        &["run", "--until-end"],
+        &["check"],
+        &["verify"],
+        &["dlq", "list"],
+        &["dlq", "replay", "--yes"],
+    ] {
+        let output = processor(command).arg("--config").arg(&file).output().unwrap();
+        let (said, log) = (stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {log}");
+        assert!(
+            log.contains("kafka.properties.sasl.mechanism = \"OAUTHBEARER\"")
+                && log.contains("SCRAM-SHA-512"),
+            "{log}"
+        );
+        assert!(said.is_empty() && !log.contains("status page") && !log.contains("invented"), "{said}{log}");
+    }
+}
+
 /// The program with nothing of this machine's environment.
 fn processor(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_processor"));

@@ -3,6 +3,7 @@
 pub mod values;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -113,14 +114,17 @@ struct RunArgs {
     out_of_orderness: Duration,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 struct KafkaArgs {
     /// Kafka's address as host:port, several with commas
     #[arg(long, default_value = "localhost:9092")]
     brokers: String,
-    /// A setting passed to librdkafka (TLS, SASL, compression.type=lz4 …); may be repeated
+    /// A setting passed to librdkafka (security.protocol=SASL_SSL, compression.type=lz4 …); may be repeated
     #[arg(long = "property", value_name = "NAME=VALUE", value_parser = property)]
     properties: Vec<(String, String)>,
+    /// File that holds the password of SASL (others on this machine can see --property sasl.password=…)
+    #[arg(long, value_name = "FILE")]
+    sasl_password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -161,7 +165,7 @@ impl Cli {
 impl RunArgs {
     fn run(self, shutdown: &Shutdown) -> Result<ExitCode, Error> {
         let Format::Json = self.format;
-        let options = self.options();
+        let options = self.options()?;
         let destination = match &options.output {
             Output::Kafka(kafka) => format!("topic {} at {}", kafka.topic, kafka.brokers),
             Output::Stdout => "standard output".to_owned(),
@@ -172,18 +176,18 @@ impl RunArgs {
         Ok(if summary.deliveries.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn options(self) -> Options {
+    fn options(self) -> Result<Options, Error> {
         let output = if self.stdout {
             Output::Stdout
         } else {
             Output::Kafka(KafkaSettings {
                 topic: self.topic,
                 create_partitions: Some(self.partitions),
-                properties: self.kafka.properties(),
+                properties: self.kafka.properties()?,
                 ..KafkaSettings::new(self.kafka.brokers)
             })
         };
-        Options {
+        Ok(Options {
             shoppers: ShopperSettings {
                 seed: self.seed,
                 users: self.users,
@@ -205,13 +209,42 @@ impl RunArgs {
             paced: !self.unpaced,
             output,
             truth: self.truth.map(|path| (path, self.window)),
-        }
+        })
     }
 }
 
 impl KafkaArgs {
-    fn properties(&self) -> BTreeMap<String, String> {
-        self.properties.iter().cloned().collect()
+    /// What librdkafka gets: found to work as far as that can be told without a broker.
+    fn properties(&self) -> Result<BTreeMap<String, String>, Error> {
+        let fault = |setting, problem| Err(Error::Setting { setting, problem });
+        if let Some((protocol, address)) = self.brokers.split_once("://") {
+            let protocol = protocol.to_uppercase();
+            let problem = format!("write {address}, and --property security.protocol={protocol}");
+            return fault("--brokers", problem);
+        }
+        let mut properties: BTreeMap<String, String> = self.properties.iter().cloned().collect();
+        if let Some(file) = &self.sasl_password_file {
+            match kafka_properties::secret::read(file) {
+                Ok(password) => drop(properties.insert("sasl.password".to_owned(), password)),
+                Err(text) => return fault("--sasl-password-file", format!("{file:?} {text}")),
+            }
+        }
+        let faults = kafka_properties::faults(&properties);
+        if faults.is_empty() {
+            return Ok(properties);
+        }
+        fault("--property", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    }
+}
+
+impl fmt::Debug for KafkaArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let properties = self.properties.iter().map(|(name, value)| (name, value));
+        f.debug_struct("KafkaArgs")
+            .field("brokers", &self.brokers)
+            .field("properties", &kafka_properties::shown(properties))
+            .field("sasl_password_file", &self.sasl_password_file)
+            .finish()
     }
 }
 
@@ -227,7 +260,7 @@ impl IncidentArgs {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
         let incident = Incident::new(self.kind, self.route, now, self.lasts);
-        announce(&self.kafka.brokers, &self.kafka.properties(), &incident, PATIENCE)?;
+        announce(&self.kafka.brokers, &self.kafka.properties()?, &incident, PATIENCE)?;
         println!("For {} s, beginning now: {}.", self.lasts.as_secs_f64(), incident.effect());
         println!(
             "Running producers at {} follow within a second (incident {}).",
@@ -315,9 +348,62 @@ pub fn end_on_signal(shutdown: &Shutdown) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use crate::Deliveries;
 
     use super::*;
+
+    fn end(args: &[&str]) -> Result<ExitCode, Error> {
+        let cli =
+            Cli::try_parse_from(["producer", "run", "--count", "1"].iter().chain(args)).expect("flags parse");
+        let Command::Run(run) = cli.command else { panic!("run was asked for") };
+        run.options().map(|_| ExitCode::SUCCESS)
+    }
+
+    #[test]
+    fn what_cannot_work_is_wrong_usage_before_anything_is_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path.display().to_string()
+        };
+        let (good, marked) = (file("good", b"hunter2\n"), file("marked", b"\xef\xbb\xbfhunter2"));
+        let scram =
+            ["--property", "security.protocol=SASL_SSL", "--property", "sasl.mechanism=SCRAM-SHA-512"];
+        let user = ["--property", "sasl.username=shop"];
+        for (args, named) in [
+            (vec!["--property", "sasl.mechanism=GSSAPI"], "security.protocol"),
+            (
+                vec!["--property", "security.protocol=SASL_SSL", "--property", "sasl.mechanism=OAUTHBEARER"],
+                "not in this build",
+            ),
+            ([&scram[..], &user].concat(), "sasl.password is missing"),
+            ([&scram[..], &user, &["--sasl-password-file", &marked]].concat(), "byte order mark"),
+            (
+                vec!["--property", "security.protocol=SSL", "--property", "ssl.ca.location=/none.pem"],
+                "does not exist",
+            ),
+            (vec!["--property", "no.such=1"], "not a property"),
+            (vec!["--brokers", "ssl://kafka:9093"], "security.protocol=SSL"),
+        ] {
+            let error = end(&args).unwrap_err();
+            assert!(error.is_usage() && error.to_string().contains(named), "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+        assert!(end(&[&scram[..], &user, &["--sasl-password-file", &good]].concat()).is_ok());
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let cli = Cli::parse_from(["producer", "run", "--property", "sasl.password=hunter2"]);
+        let shown = format!("{cli:?}");
+        assert!(!shown.contains("hunter2") && shown.contains("sasl.password"), "{shown}");
+        let mut settings = KafkaSettings::new("h:1");
+        settings.properties.insert("sasl.password".to_owned(), "hunter2".to_owned());
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
 
     #[test]
     fn a_run_that_keeps_no_pace_names_no_target() {

@@ -52,6 +52,27 @@ fn without_ids_a_topic_that_is_shorter_was_made_again() {
 }
 
 #[test]
+fn a_compacted_log_is_replayed_only_as_far_back_as_it_is_as_it_was_written() {
+    let commit = commit(7, 60, 40);
+    let compacted = |intact_from| FoundInput { intact_from, ..with(&commit, 7, 0, 90) };
+    for intact_from in [0, 40] {
+        let whole = Beginning { starts: vec![commit.clone()], notices: vec![] };
+        assert_eq!(begin(&[compacted(intact_from)], 10), whole);
+    }
+    for intact_from in [41, 60, 90] {
+        let begun = begin(&[compacted(intact_from)], NOT_BEGUN);
+        let start = &begun.starts[0];
+        assert_eq!((start.next_offset, start.replay.offset, start.part.number), (60, 60, 1));
+        assert_eq!(start.watermark, commit.watermark, "what is late stays late");
+        assert_eq!(begun.notices, [(0, Notice::Compacted { from: 40, committed: 60 })]);
+    }
+    // Nothing to replay, nothing that could be missing.
+    let nothing_open = Checkpoint { replay: ReplayPoint { offset: 60, ..commit.replay }, ..commit.clone() };
+    let found = FoundInput { intact_from: 90, ..with(&nothing_open, 7, 0, 90) };
+    assert!(begin(&[found], NOT_BEGUN).notices.is_empty());
+}
+
+#[test]
 fn records_deleted_before_they_were_read_are_counted_and_begin_a_part() {
     let commit = commit(7, 60, 40);
     let begun = begin(&[with(&commit, 7, 75, 90)], NOT_BEGUN);
@@ -119,7 +140,7 @@ fn a_relay_goes_on_by_its_offset_alone() {
 }
 
 fn found(topic: u64, first: i64, end: i64) -> FoundInput {
-    FoundInput { committed: None, topic, first, end }
+    FoundInput { committed: None, topic, first, intact_from: first, end }
 }
 
 fn with(commit: &Checkpoint, topic: u64, first: i64, end: i64) -> FoundInput {

@@ -1,15 +1,15 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
+use std::time::{Duration, Instant};
 
 use super::{Verdict, fail, ok, warn};
 use crate::exit::Chain;
 use crate::kafka::admin::Admin;
+use crate::kafka::cleanup::{Cleanup, cleanup};
 use crate::kafka::{ClientSettings, KafkaError};
 use crate::settings::{KafkaSettings, Settings, format_duration};
 
+/// How long a broker may take until it says anything: a handshake of TLS and SASL with one that is busy takes seconds.
+const FIRST_WORD: Duration = Duration::from_secs(10);
 /// Longest time for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -21,12 +21,21 @@ pub(super) fn check(settings: &Settings, note: &mut impl FnMut(Verdict)) {
         Ok(admin) => admin,
         Err(error) => return note(fail("kafka", Chain(&error).to_string())),
     };
-    match admin.wait_for_brokers(|_| false) {
+    let asked = Instant::now();
+    let silent = |error: &KafkaError| matches!(error, KafkaError::Unreachable { .. });
+    match admin.wait_for_brokers(|error| silent(error) && asked.elapsed() < FIRST_WORD) {
         Ok(()) => note(ok(what, "answers")),
         // The topics would say the same again.
         Err(error) => {
-            let cure = "start Kafka, or correct kafka.brokers or [kafka.properties]";
-            return note(fail(what, format!("{}; {cure}", Chain(&error))));
+            let said = Chain(&error).to_string();
+            return note(fail(
+                what,
+                if kafka_properties::cure(&said).is_some() {
+                    format!("{said} (in [kafka.properties])")
+                } else {
+                    format!("{said}; start Kafka, or correct kafka.brokers or [kafka.properties]")
+                },
+            ));
         }
     }
     let mut partitions = BTreeMap::new();
@@ -37,7 +46,7 @@ pub(super) fn check(settings: &Settings, note: &mut impl FnMut(Verdict)) {
             if input.keyed {
                 partitions.insert(input.topic.as_str(), count);
             }
-            note(retention(&client, &what, &input.topic, settings.lookback()));
+            kept(&client, &what, &input.topic, settings.lookback(), note);
         }
     }
     co_partitioned(&partitions).map(&mut *note);
@@ -47,7 +56,7 @@ pub(super) fn check(settings: &Settings, note: &mut impl FnMut(Verdict)) {
     if settings.inputs.iter().any(|input| !input.keyed) {
         let what = format!("kafka.by_user_topic = {by_user_topic:?}");
         if let Some(count) = topic(&admin, &what, by_user_topic, created, note) {
-            note(retention(&client, &what, by_user_topic, settings.lookback()));
+            kept(&client, &what, by_user_topic, settings.lookback(), note);
             one_per_task(&what, count, &partitions).map(&mut *note);
         }
     }
@@ -108,12 +117,32 @@ fn one_per_task(what: &str, count: i32, keyed: &BTreeMap<&str, i32>) -> Option<V
     Some(fail(what, format!("has {count} partition(s) and {topic} has {tasks}; {cure}")))
 }
 
-/// State is rebuilt from the topic, so it has to reach back as far as the state does.
-fn retention(client: &ClientSettings, what: &str, topic: &str, lookback: Duration) -> Verdict {
+/// State is rebuilt from the topic, so it has to reach back as far as the state does, with all of its records.
+fn kept(
+    client: &ClientSettings,
+    what: &str,
+    topic: &str,
+    lookback: Duration,
+    note: &mut impl FnMut(Verdict),
+) {
+    match cleanup(client, &[topic], PATIENCE) {
+        Ok(found) => {
+            for found in found {
+                note(retention(what, found.retention, lookback));
+                compaction(what, found, lookback).map(&mut *note);
+            }
+        }
+        Err(error) => {
+            note(warn(format!("{what} retention.ms"), format!("cannot be read: {}", Chain(&error))));
+        }
+    }
+}
+
+fn retention(what: &str, kept: Option<Duration>, lookback: Duration) -> Verdict {
     let what = format!("{what} retention.ms");
     let needed = format_duration(lookback);
-    match retention_of(client, topic) {
-        Ok(Some(kept)) if kept < lookback => warn(
+    match kept {
+        Some(kept) if kept < lookback => warn(
             what,
             format!(
                 "{} is shorter than the {needed} that a restart reads again: numbers of that span would be missing. \
@@ -121,34 +150,46 @@ fn retention(client: &ClientSettings, what: &str, topic: &str, lookback: Duratio
                 format_duration(kept)
             ),
         ),
-        Ok(Some(kept)) => {
+        Some(kept) => {
             ok(what, format!("{} covers the {needed} that a restart reads again", format_duration(kept)))
         }
-        Ok(None) => ok(what, "unlimited"),
-        Err(reason) => warn(what, format!("cannot be read: {reason}")),
+        None => ok(what, "unlimited"),
     }
 }
 
-/// `retention.ms` of a topic; `None`: records are kept for ever.
-fn retention_of(client: &ClientSettings, topic: &str) -> Result<Option<Duration>, String> {
-    let text = |error: rdkafka::error::KafkaError| error.to_string();
-    let config = client.to_admin_config().map_err(|error| Chain(&error).to_string())?;
-    let admin: AdminClient<DefaultClientContext> = config.create().map_err(text)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
-    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-    let described = runtime
-        .block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options))
-        .map_err(text)?
-        .into_iter()
-        .next()
-        .ok_or("the broker says nothing about the topic")?
-        .map_err(|code| code.to_string())?;
-    let value = described.get("retention.ms").and_then(|entry| entry.value.as_deref()).unwrap_or("-1");
-    Ok(value.parse().ok().map(Duration::from_millis)) // -1, for ever, is no u64
+/// What a log that loses records in its middle cannot promise; nothing where it loses none.
+fn compaction(what: &str, found: Cleanup, lookback: Duration) -> Option<Verdict> {
+    if !found.compacts {
+        return None;
+    }
+    let what = format!("{what} cleanup.policy");
+    let needed = format_duration(lookback);
+    Some(if found.lag < lookback {
+        warn(
+            what,
+            format!(
+                "is compact: of the records of a key all but the last vanish, so events that are not read within \
+                 min.compaction.lag.ms ({}) are not counted, and a restart goes on without the {needed} that it would read \
+                 again. Set min.compaction.lag.ms above {needed} and the longest time the processor may be away, or \
+                 cleanup.policy to delete, or use [state]",
+                format_duration(found.lag)
+            ),
+        )
+    } else {
+        ok(
+            what,
+            format!(
+                "is compact, and min.compaction.lag.ms ({}) covers the {needed} that a restart reads again; what is not \
+                 read within it may vanish uncounted",
+                format_duration(found.lag)
+            ),
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Level;
     use super::*;
 
     #[test]
@@ -158,5 +199,15 @@ mod tests {
         assert!(verdict.found.contains("a has 4, b has 8"), "{verdict}");
         assert_eq!(one_per_task("by-user", 4, &BTreeMap::from([("a", 4)])), None);
         assert!(one_per_task("by-user", 3, &BTreeMap::from([("a", 4)])).is_some());
+    }
+
+    #[test]
+    fn a_compacted_topic_is_named_with_what_it_cannot_promise() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        let topic = |compacts, lag| Cleanup { compacts, lag, retention: None };
+        assert_eq!(compaction("in", topic(false, hours(0)), hours(2)), None);
+        let bare = compaction("in", topic(true, hours(0)), hours(2)).unwrap();
+        assert!(bare.level == Level::Warn && bare.found.contains("min.compaction.lag.ms above 2h"), "{bare}");
+        assert_eq!(compaction("in", topic(true, hours(2)), hours(2)).unwrap().level, Level::Ok);
     }
 }

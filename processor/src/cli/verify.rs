@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chrono::DateTime;
 
 use super::{ResolutionArg, VerifyArgs};
-use crate::settings::Settings;
+use crate::settings::{Settings, influx_token, read_secret_file};
 use crate::verify::{self, VerifyError, VerifyOptions};
 
 /// Why `verify` does not end with 0.
@@ -22,13 +22,12 @@ pub enum VerifyFailed {
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// The token cannot be read.
-    #[error("--influx-token-file {file:?} cannot be read")]
+    #[error("--influx-token-file {file:?} {reason}")]
     Token {
         /// The file.
         file: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
+        /// Why, with the cure.
+        reason: String,
     },
     /// The result cannot be written.
     #[error("cannot write to standard output")]
@@ -49,7 +48,8 @@ impl VerifyFailed {
 /// [`VerifyFailed`], also where something differs.
 pub fn run(settings: &Settings, args: &VerifyArgs, out: &mut impl Write) -> Result<(), VerifyFailed> {
     let token = args.influx_token_file.as_ref().map(|file| {
-        std::fs::read_to_string(file).map_err(|source| VerifyFailed::Token { file: file.clone(), source })
+        read_secret_file(file, influx_token)
+            .map_err(|reason| VerifyFailed::Token { file: file.clone(), reason })
     });
     let options = VerifyOptions {
         from: args.from,
@@ -61,7 +61,7 @@ pub fn run(settings: &Settings, args: &VerifyArgs, out: &mut impl Write) -> Resu
         }),
         open: args.open,
         examples: args.examples,
-        token: token.transpose()?.map(|token| token.trim().to_owned()),
+        token: token.transpose()?.map(|token| token.expose().to_owned()),
         quiet: args.json,
     };
     let verified = verify::verify(settings, &options)?;

@@ -99,6 +99,8 @@ pub struct Admin {
 
 /// One attempt to reach a broker.
 const ATTEMPT: Duration = Duration::from_secs(2);
+/// How long no event has to come until all there were are read.
+const DRAIN: Duration = Duration::from_millis(20);
 /// How often waiting says so.
 const REMINDER: Duration = Duration::from_secs(10);
 
@@ -124,12 +126,15 @@ impl Admin {
         let mut reminded: Option<Instant> = None;
         loop {
             let attempt = self.probe.fetch_metadata(None, ATTEMPT);
-            while self.probe.poll(Duration::ZERO).is_some() {}
+            // A log line ends a poll that does not wait, with the error behind it left in the queue.
+            while self.probe.poll(DRAIN).is_some() {}
             let Err(error) = attempt else {
                 return Ok(());
             };
             let error = match self.probe.context().take_reason() {
-                Some(reason) => KafkaError::Other { doing: "connecting", reason },
+                Some(reason) => {
+                    KafkaError::Other { doing: "connecting", reason: super::error::with_cure(&reason) }
+                }
                 None if error.rdkafka_error_code().is_some_and(super::error::is_transient) => {
                     KafkaError::Unreachable {
                         brokers: self.settings.brokers.clone(),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::assignments::Assignments;
@@ -214,6 +214,31 @@ impl Consumer {
     ) -> Result<Vec<i64>, KafkaError> {
         bounds(&self.member.client, partitions, Offset::End, timeout)
             .map_err(|error| KafkaError::from_client("reading end offsets", &error))
+    }
+
+    /// The first offset of a partition whose record is of this time (milliseconds since the epoch) or later; `None` where
+    /// there is none.
+    ///
+    /// # Errors
+    /// [`KafkaError::Failed`].
+    pub fn first_offset_since(
+        &self,
+        (topic, partition): &(String, i32),
+        time_ms: i64,
+        timeout: Duration,
+    ) -> Result<Option<i64>, KafkaError> {
+        let failed = |error: &_| KafkaError::from_client("looking for an offset by its time", error);
+        let mut wanted = TopicPartitionList::new();
+        let added = wanted.add_partition_offset(topic, *partition, Offset::Offset(time_ms));
+        added.map_err(|error| failed(&error))?;
+        let found = self.member.client.offsets_for_times(wanted, timeout).map_err(|error| failed(&error))?;
+        Ok(
+            match found.elements().first().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset)
+            {
+                Some(Offset::Offset(offset)) => Some(offset),
+                _ => None,
+            },
+        )
     }
 
     /// Number of partitions of a topic; asks a broker, so that this client knows new ones from then on.

@@ -145,7 +145,7 @@ pub enum KafkaProblem {
         reason: String,
     },
     /// Credentials or certificates are refused; nothing works until a setting is changed.
-    #[error("kafka refuses the credentials: {reason}; see [kafka.properties]")]
+    #[error("the connection to kafka is refused: {reason} (in [kafka.properties])")]
     Authentication {
         /// librdkafka's reason.
         reason: String,
@@ -224,12 +224,10 @@ impl KafkaProblem {
     /// Sorts what a client reports by itself.
     pub(crate) fn classify(code: RDKafkaErrorCode, reason: &str, brokers: &str) -> Self {
         use RDKafkaErrorCode as Code;
-        let reason = reason.to_owned();
+        let reason = with_cure(reason);
         match code {
             Code::AllBrokersDown => Self::AllBrokersDown { brokers: brokers.to_owned(), reason },
             Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut => {
-                // What follows is librdkafka's own: its state, and how many such errors it left out.
-                let reason = reason.split_once(" (after ").map_or(&*reason, |(what, _)| what).to_owned();
                 Self::Connection { reason }
             }
             Code::Authentication | Code::SSL | Code::SaslAuthenticationFailed => {
@@ -248,6 +246,20 @@ impl KafkaProblem {
             code if is_fencing(code) => Self::Fatal { code, reason },
             code => Self::Other { code, reason },
         }
+    }
+}
+
+/// What librdkafka says about a connection, with what to change where that is known.
+pub(crate) fn with_cure(reason: &str) -> String {
+    // What follows is librdkafka's own: its state, and how many such errors it left out.
+    let said = reason.split_once(" (after ").map_or(reason, |(what, _)| what);
+    match kafka_properties::cure(said) {
+        Some(cure) => {
+            // Its own advice on certificates is a part of ours.
+            let said = said.split_once(": broker certificate could").map_or(said, |(what, _)| what);
+            format!("{said}; {cure}")
+        }
+        None => said.to_owned(),
     }
 }
 

@@ -226,7 +226,9 @@ where
     C: rdkafka::ClientContext,
 {
     config.create_with_context(context).map_err(|error| match error {
-        rdkafka::error::KafkaError::ClientConfig(_, reason, name, _) if is_secret(&name) => {
+        rdkafka::error::KafkaError::ClientConfig(_, reason, name, _)
+            if kafka_properties::is_secret(&name) =>
+        {
             // librdkafka's reason may quote the value.
             let _ = reason;
             KafkaError::Settings { reason: format!("the value of `{name}` is not valid") }
@@ -339,24 +341,13 @@ const OURS_COMMIT: &str = "offsets are committed once everything derived from th
 
 impl fmt::Debug for ClientSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: BTreeMap<&str, &str> = self
-            .properties
-            .iter()
-            .map(|(name, value)| (name.as_str(), if is_secret(name) { "***" } else { value.as_str() }))
-            .collect();
+        let shown = kafka_properties::shown(&self.properties);
         f.debug_struct("ClientSettings")
             .field("brokers", &self.brokers)
             .field("client_id", &self.client_id)
             .field("properties", &shown)
             .finish()
     }
-}
-
-/// Whether a property's value must not be shown. Names of files are fine, what is in them is not.
-fn is_secret(name: &str) -> bool {
-    let named_so =
-        ["password", "secret", "token", "jaas", "oauthbearer.config", ".pem", "assertion", "username"];
-    named_so.iter().any(|part| name.contains(part))
 }
 
 #[cfg(test)]

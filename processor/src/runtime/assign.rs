@@ -200,10 +200,11 @@ impl Assignments for Coordinator {
         let shared = &self.shared;
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).take();
         let found = found.expect("an assignment is prepared before it starts");
-        let plans = self.plans(&found, partitions);
+        let mut plans = self.plans(&found, partitions);
+        let restored = self.restore(&found.layout, &mut plans);
         self.commit_beginnings(consumer, partitions, &plans)?;
         shared.set_layout(found.layout.clone());
-        let started = self.begin(consumer, &found.layout, plans);
+        let started = self.begin(consumer, &found.layout, plans, restored);
         let offsets = started.unwrap_or_else(|error| {
             shared.fail(error);
             BTreeMap::new()

@@ -7,7 +7,8 @@ use std::time::Duration;
 use processor_core::{Beginning, Checkpoint, FoundInput, Merge, MergeCheckpoint, Notice, begin};
 
 use super::layout::Layout;
-use super::shared::Shared;
+use super::shared::{Shared, now};
+use super::snapshots::WithoutReplay;
 use crate::kafka::{AssignedPartition, Consumer, KafkaError};
 use crate::status::PositionStatus;
 
@@ -22,6 +23,8 @@ pub(super) struct Found {
     pub(super) layout: Layout,
     /// First and end offset of each assigned partition.
     bounds: BTreeMap<(String, i32), (i64, i64)>,
+    /// Of compacted topics: from where on each assigned partition is as it was written.
+    intact_from: BTreeMap<(String, i32), i64>,
     /// As far as any merge has closed windows; `i64::MIN` where none has.
     closed_through: i64,
     /// The greatest watermark that any task has committed; `i64::MIN` where none has.
@@ -65,6 +68,7 @@ impl Found {
         let watermark =
             of_tasks.iter().flatten().map(|of| Checkpoint::parse(of.offset, &of.metadata).watermark);
         Ok(Self {
+            intact_from: intact_from(consumer, shared, partitions, &ends)?,
             bounds: partitions.iter().cloned().zip(first.into_iter().zip(ends)).collect(),
             closed_through: closed.max().unwrap_or(i64::MIN),
             watermark: watermark.max().unwrap_or(i64::MIN),
@@ -80,25 +84,39 @@ impl Found {
     pub(super) fn input(&self, of: &AssignedPartition) -> FoundInput {
         let (first, end) = self.bounds(&of.topic, of.partition);
         let committed = of.committed.as_ref().map(|of| (of.offset, of.metadata.clone()));
-        FoundInput { committed, topic: self.layout.topic_id(&of.topic), first, end }
+        let intact_from = self.intact_from(&of.topic, of.partition, first);
+        FoundInput { committed, topic: self.layout.topic_id(&of.topic), first, intact_from, end }
     }
 
-    /// Where a task begins, whose inputs are these topics' partitions of one number.
+    fn intact_from(&self, topic: &str, partition: i32, first: i64) -> i64 {
+        self.intact_from.get(&(topic.to_owned(), partition)).map_or(first, |from| first.max(*from))
+    }
+
+    /// Where a task begins, whose inputs are these topics' partitions of one number; and where it does if a compacted log
+    /// among them cannot be read again, where that is another place.
     pub(super) fn task(
         &self,
         topics: &[String],
         partition: i32,
         inputs: &[Option<&AssignedPartition>],
-    ) -> Beginning {
+    ) -> (Beginning, Option<WithoutReplay>) {
         let input = |(input, topic): (&Option<&AssignedPartition>, &String)| match input {
             Some(assigned) => self.input(assigned),
             None => {
                 let (first, end) = self.bounds(topic, partition);
-                FoundInput { committed: None, topic: self.layout.topic_id(topic), first, end }
+                let intact_from = self.intact_from(topic, partition, first);
+                FoundInput { committed: None, topic: self.layout.topic_id(topic), first, intact_from, end }
             }
         };
         let found: Vec<FoundInput> = inputs.iter().zip(topics).map(input).collect();
-        begin(&found, self.closed_through)
+        let begun = begin(&found, self.closed_through);
+        let as_written = found.iter().map(|of| FoundInput { intact_from: of.first, ..of.clone() });
+        let with_replay = begin(&as_written.collect::<Vec<_>>(), self.closed_through);
+        if begun == with_replay {
+            return (begun, None);
+        }
+        let intact_from = found.iter().map(|of| of.intact_from).collect();
+        (with_replay, Some(WithoutReplay { begun, intact_from }))
     }
 
     /// A merge, and what it was committed with.
@@ -133,6 +151,25 @@ impl Found {
     }
 }
 
+/// Of the partitions of compacted topics: the first record that is younger than the topic's lag, as compaction leaves those
+/// alone, or the end.
+fn intact_from(
+    consumer: &Consumer,
+    shared: &Shared,
+    partitions: &[(String, i32)],
+    ends: &[i64],
+) -> Result<BTreeMap<(String, i32), i64>, KafkaError> {
+    let mut intact_from = BTreeMap::new();
+    for (of, end) in partitions.iter().zip(ends) {
+        let Some(lag) = shared.compacted.get(&of.0) else { continue };
+        let lag_ms = i64::try_from(lag.as_millis()).unwrap_or(i64::MAX);
+        let since = now().millis().saturating_sub(lag_ms).max(0);
+        let from = if lag.is_zero() { None } else { consumer.first_offset_since(of, since, ATTEMPT)? };
+        intact_from.insert(of.clone(), from.unwrap_or(*end));
+    }
+    Ok(intact_from)
+}
+
 /// What was said of positions: a thing is said and counted once, though every assignment finds it until something is
 /// committed.
 #[derive(Default)]
@@ -154,7 +191,7 @@ impl Positions {
         match notice {
             Notice::MadeAgain { .. } => counts.made_again += 1,
             Notice::Skipped { records, .. } => counts.skipped_records += records,
-            Notice::ReplayGone { .. } => counts.replays_gone += 1,
+            Notice::ReplayGone { .. } | Notice::Compacted { .. } => counts.replays_gone += 1,
             Notice::Shortened { .. } => counts.shortened += 1,
             Notice::Moved { .. } => counts.moved += 1,
         }

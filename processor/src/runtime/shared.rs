@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) memory: MemoryPlan,
     /// What a task reads, in the order of its inputs.
     pub(super) task_topics: Vec<String>,
+    /// Those among them that are compacted, with how long that leaves a record alone.
+    pub(super) compacted: BTreeMap<String, Duration>,
     pub(super) origin: u64,
     pub(super) partials_topic: String,
     pub(super) epoch_interval: Duration,
@@ -73,6 +75,7 @@ pub(super) struct Parts {
     pub(super) snapshots: Option<Snapshots>,
     pub(super) board: Arc<StatusBoard>,
     pub(super) live: Arc<Live>,
+    pub(super) compacted: BTreeMap<String, Duration>,
 }
 
 /// What workers last said about their parts.
@@ -108,10 +111,11 @@ struct Sample {
 impl Shared {
     pub(super) fn new(layout: Layout, memory: MemoryPlan, parts: Parts, settings: &Settings) -> Self {
         let core = Arc::clone(&layout.core);
-        let Parts { outbox, membership, sink, snapshots, board, live } = parts;
+        let Parts { outbox, membership, sink, snapshots, board, live, compacted } = parts;
         Self {
             origin: core.origin(&settings.kafka.group_id),
             task_topics: core.task_topics().map(str::to_owned).collect(),
+            compacted,
             core,
             memory,
             partitions: Mutex::default(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use processor_core::{Checkpoint, Options, SnapshotError, Task, TaskIdentity};
+use processor_core::{Beginning, Checkpoint, Options, SnapshotError, Task, TaskIdentity};
 
 use super::RunError;
 use super::layout::Layout;
@@ -15,6 +15,15 @@ use crate::state::{Candidate, Found, Freeze, Snapshots, SnapshotsConfig, Store, 
 pub(super) struct Plan {
     pub(super) identity: TaskIdentity,
     pub(super) starts: Vec<Checkpoint>,
+    /// Where it begins if the state is not had without reading what compaction may have taken records from.
+    pub(super) without_replay: Option<WithoutReplay>,
+}
+
+/// How a task of a compacted log begins that is not read again.
+pub(super) struct WithoutReplay {
+    pub(super) begun: Beginning,
+    /// From where on each input is as it was written.
+    pub(super) intact_from: Vec<i64>,
 }
 
 /// A task as of a snapshot.
@@ -50,7 +59,7 @@ pub(super) fn restore(
         })
         .collect();
     let found = snapshots.restore(&wanted, &|wanted: &Wanted, candidate: &Candidate<'_>| {
-        let Plan { identity, starts } = &plans[&wanted.shelf.task];
+        let Plan { identity, starts, .. } = &plans[&wanted.shelf.task];
         Task::restore(Arc::clone(&layout.core), *identity, candidate.bytes, starts, now())
             .map_err(|error| unusable(&error))
     });

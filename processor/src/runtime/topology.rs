@@ -1,14 +1,17 @@
 //! What there is at the start: topics and their partitions.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use processor_core::Options;
 
 use super::layout::{Layout, Names, keyed_tasks};
 use super::{RunError, RunOptions, sinks};
+use crate::exit::Chain;
 use crate::kafka::admin::{Admin, TopicSpec};
+use crate::kafka::cleanup::cleanup;
 use crate::kafka::{ClientSettings, KafkaError};
-use crate::settings::Settings;
+use crate::settings::{Settings, format_duration};
 use crate::shutdown::Shutdown;
 use crate::sink::PointSink as _;
 use crate::status::StatusBoard;
@@ -132,6 +135,40 @@ fn outputs(settings: &Settings, tasks: i32, merges: i32) -> Vec<TopicSpec> {
 #[must_use]
 pub fn output_topics(settings: &Settings) -> Vec<String> {
     outputs(settings, 1, 1).into_iter().map(|topic| topic.name).collect()
+}
+
+/// The keyed inputs that are compacted, with how long that leaves a record alone; each is said. What is re-keyed is read again
+/// from a topic of our own.
+pub(super) fn compacted(
+    settings: &Settings,
+    options: &RunOptions,
+    client: &ClientSettings,
+) -> BTreeMap<String, Duration> {
+    if options.leave_topics_to_broker {
+        return BTreeMap::new(); // such a broker answers no such question
+    }
+    let topics: Vec<&str> = settings.inputs.iter().map(|input| input.topic.as_str()).collect();
+    let found = match cleanup(client, &topics, ATTEMPT) {
+        Ok(found) => found,
+        Err(error) => {
+            let error = Chain(&error).to_string();
+            tracing::warn!(error, "whether input topics are compacted is not known, and taken for not");
+            return BTreeMap::new();
+        }
+    };
+    let mut compacted = BTreeMap::new();
+    for (input, found) in settings.inputs.iter().zip(found).filter(|(_, found)| found.compacts) {
+        tracing::warn!(
+            topic = %input.topic,
+            min_compaction_lag = %format_duration(found.lag),
+            "the topic is compacted: events that are not read within its min.compaction.lag.ms may vanish uncounted, and what a \
+             restart would read again counts only as far as that reaches back; docs/guarantees.md has what remains"
+        );
+        if input.keyed {
+            compacted.insert(input.topic.clone(), found.lag);
+        }
+    }
+    compacted
 }
 
 /// The number of partitions of a topic, once it is there. `None` when asked to stop.

@@ -6,6 +6,7 @@ use events::{DecoderOptions, EventType, Format};
 
 use super::reader::Reader;
 use super::{count, mapping};
+use crate::kafka::admin::TopicSpec;
 
 /// One topic of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,7 @@ impl InputSettings {
         };
         let topic = reader.text(&at("topic"));
         check_topic(reader, &at("topic"), &topic);
+        check_side_topics(reader, &at("topic"), &topic);
         for internal in ["kafka.by_user_topic", "kafka.partials_topic"] {
             if topic == reader.text(internal) {
                 let text =
@@ -85,11 +87,32 @@ impl InputSettings {
     }
 }
 
+/// Longest name of a topic in Kafka.
+const TOPIC_LENGTH_MAX: usize = 249;
+
+/// Notes a name that Kafka would take, and not the names that are made of it.
+fn check_side_topics(reader: &mut Reader<'_>, path: &str, topic: &str) {
+    let longest = [TopicSpec::dead_letters(topic), TopicSpec::late(topic)]
+        .into_iter()
+        .map(|spec| spec.name)
+        .max_by_key(String::len)
+        .expect("there are two");
+    let suffix = &longest[topic.len()..];
+    let room = TOPIC_LENGTH_MAX - suffix.len();
+    if (room + 1..=TOPIC_LENGTH_MAX).contains(&topic.len()) {
+        let text = format!(
+            "= {topic:?} has {} characters: with {suffix:?} behind it, for what cannot be counted, it would be longer \
+             than the {TOPIC_LENGTH_MAX} that Kafka allows. Read a topic of at most {room} characters",
+            topic.len()
+        );
+        reader.problem(path, text);
+    }
+}
+
 /// Notes a name that Kafka would refuse.
 pub(super) fn check_topic(reader: &mut Reader<'_>, path: &str, topic: &str) {
-    const LENGTH_MAX: usize = 249;
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if topic.len() > LENGTH_MAX || !topic.chars().all(legal) || matches!(topic, "." | "..") {
+    if topic.len() > TOPIC_LENGTH_MAX || !topic.chars().all(legal) || matches!(topic, "." | "..") {
         let cure = "use at most 249 letters, digits, dots, underscores and hyphens";
         reader.problem(path, format!("= {topic:?} is not a topic name; {cure}"));
     }

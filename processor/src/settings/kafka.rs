@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
+use std::path::Path;
 use std::time::Duration;
 
+use kafka_properties::Fault;
 use processor_core::Delivery;
 
 use super::inputs::check_topic;
+use super::problem::Origin;
 use super::reader::Reader;
 use crate::kafka::{ClientSettings, KafkaError, SESSION_TIMEOUT, SESSION_TIMEOUT_MIN};
 
@@ -56,9 +59,7 @@ impl Deref for KafkaProperties {
 
 impl fmt::Debug for KafkaProperties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown =
-            self.iter().map(|(name, value)| (name, if is_secret(name) { "***" } else { value.as_str() }));
-        f.debug_map().entries(shown).finish()
+        f.debug_map().entries(kafka_properties::shown(&self.0)).finish()
     }
 }
 
@@ -94,6 +95,14 @@ fn read_brokers(reader: &mut Reader<'_>) -> Vec<String> {
         reader.problem("kafka.brokers", r#"is empty; name at least one broker, such as "127.0.0.1:9092""#);
     }
     for broker in &brokers {
+        if let Some((protocol, address)) = broker.split_once("://") {
+            let text = format!(
+                r#"holds {broker:?}; write {address:?}, and the protocol as "security.protocol" = "{}" in [kafka.properties]"#,
+                protocol.to_uppercase()
+            );
+            reader.problem("kafka.brokers", text);
+            continue;
+        }
         let valid = broker.rsplit_once(':').is_some_and(|(host, port)| {
             !host.is_empty()
                 && !host.contains(char::is_whitespace)
@@ -108,9 +117,14 @@ fn read_brokers(reader: &mut Reader<'_>) -> Vec<String> {
     brokers
 }
 
-/// Every property is tried alone, so that each wrong one is named. librdkafka itself knows which there are.
+/// What librdkafka gets, secrets from their files included; everything that cannot work is named.
 fn read_properties(reader: &mut Reader<'_>) -> KafkaProperties {
-    let properties = reader.map("kafka.properties");
+    let mut properties = reader.map(PROPERTIES);
+    for (key, name) in SECRET_FILES {
+        if let Some(secret) = read_secret(reader, key, name, properties.contains_key(name)) {
+            properties.insert(name.to_owned(), secret);
+        }
+    }
     for (name, value) in &properties {
         let alone = ClientSettings {
             brokers: String::new(),
@@ -127,35 +141,48 @@ fn read_properties(reader: &mut Reader<'_>) -> KafkaProperties {
             );
             reader.problem("kafka.properties.session.timeout.ms", text);
         }
-        if let Err(text) = try_property(&alone, name) {
-            reader.problem(&format!("kafka.properties.{name}"), text);
+        if let Err(KafkaError::ReservedProperty { cure, .. }) = alone.to_admin_config() {
+            reader.problem(&format!("{PROPERTIES}.{name}"), format!("cannot be set here: {cure}"));
+        }
+    }
+    for Fault { property, text } in kafka_properties::faults(&properties) {
+        // Of a file that says nothing usable, the file is what is wrong.
+        let from_file = SECRET_FILES.iter().any(|(key, name)| *name == property && reader.has(key));
+        if !from_file || properties.contains_key(&property) {
+            reader.problem(&format!("{PROPERTIES}.{property}"), text);
         }
     }
     KafkaProperties(properties)
 }
 
-fn try_property(alone: &ClientSettings, name: &str) -> Result<(), String> {
-    if let Err(KafkaError::ReservedProperty { cure, .. }) = alone.to_admin_config() {
-        return Err(format!("cannot be set here: {cure}"));
-    }
-    // Not the configuration above: a client of that role may have no use for the property and leave it out.
-    let mut bare = rdkafka::ClientConfig::new();
-    bare.set(name, &alone.properties[name]);
-    match bare.create_native_config() {
-        Ok(_) => Ok(()),
-        Err(rdkafka::error::KafkaError::ClientConfig(_, reason, ..)) if reason.starts_with("No such") => {
-            Err("is not a property of librdkafka; its names are in librdkafka's CONFIGURATION.md".into())
-        }
-        Err(_) if is_secret(name) => Err("has a value that librdkafka refuses".into()),
-        Err(rdkafka::error::KafkaError::ClientConfig(_, reason, ..)) => {
-            Err(format!("is refused by librdkafka: {reason}"))
-        }
-        Err(error) => Err(error.to_string()),
-    }
-}
+const PROPERTIES: &str = "kafka.properties";
 
-/// Whether a property's value must not be shown.
-fn is_secret(name: &str) -> bool {
-    const PARTS: [&str; 6] = ["password", "secret", "token", ".pem", "oauthbearer.config", "username"];
-    PARTS.iter().any(|part| name.contains(part))
+/// Settings that name a file with the value of a property.
+const SECRET_FILES: [(&str, &str); 2] =
+    [("kafka.sasl_password_file", "sasl.password"), ("kafka.ssl_key_password_file", "ssl.key.password")];
+
+/// The secret of a file, unless a higher layer says the property itself.
+fn read_secret(reader: &mut Reader<'_>, key: &str, name: &str, is_set: bool) -> Option<String> {
+    let file = reader.optional_text(key)?;
+    if is_set {
+        let in_file = Origin::File(String::new()).layer();
+        // A name in quotes has no origin of its own; it stands in the file then.
+        let said = reader.origin(&format!("{PROPERTIES}.{name}")).layer().max(in_file);
+        match said.cmp(&reader.origin(key).layer()) {
+            std::cmp::Ordering::Greater => return None,
+            std::cmp::Ordering::Less => {}
+            std::cmp::Ordering::Equal => {
+                let text = format!("and \"{name}\" in [{PROPERTIES}] are both set; leave one of them out");
+                reader.problem(key, text);
+                return None;
+            }
+        }
+    }
+    match kafka_properties::secret::read(Path::new(&file)) {
+        Ok(secret) => Some(secret),
+        Err(text) => {
+            reader.problem(key, format!("= {file:?} {text}"));
+            None
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Values that must not reach a log, a page or an error message.
 
 use std::fmt;
+use std::path::Path;
 
 use super::reader::Reader;
 
@@ -33,9 +34,12 @@ impl fmt::Display for Secret {
     }
 }
 
+/// What else is wrong with a secret of this kind, as the end of a sentence; shows nothing of it.
+pub(crate) type Look = fn(&str) -> Option<&'static str>;
+
 /// The value of a key itself or of the file that another key names, whichever the higher layer says. `None` where
 /// neither is set, and where what is set is wrong, which is noted then.
-pub(super) fn read(reader: &mut Reader<'_>, key: &str, file_key: &str) -> Option<Secret> {
+pub(super) fn read(reader: &mut Reader<'_>, key: &str, file_key: &str, look: Look) -> Option<Secret> {
     let value = reader.optional_text(key);
     let file = reader.optional_text(file_key);
     let (value_layer, file_layer) = (reader.origin(key).layer(), reader.origin(file_key).layer());
@@ -44,20 +48,51 @@ pub(super) fn read(reader: &mut Reader<'_>, key: &str, file_key: &str) -> Option
             reader.problem(key, format!("and {file_key} are both set; leave one of them out"));
             None
         }
-        (Some(value), None) => Some(Secret::new(value.trim_end())),
-        (Some(value), Some(_)) if value_layer > file_layer => Some(Secret::new(value.trim_end())),
-        (_, Some(file)) => read_file(reader, file_key, &file),
+        (Some(value), None) => read_value(reader, key, &value, look),
+        (Some(value), Some(_)) if value_layer > file_layer => read_value(reader, key, &value, look),
+        (_, Some(file)) => read_file(Path::new(&file), look)
+            .map_err(|text| reader.problem(file_key, format!("= {file:?} {text}")))
+            .ok(),
         (None, None) => None,
     }
 }
 
-fn read_file(reader: &mut Reader<'_>, file_key: &str, file: &str) -> Option<Secret> {
-    match std::fs::read_to_string(file) {
-        Ok(text) if !text.trim().is_empty() => return Some(Secret::new(text.trim_end())),
-        Ok(_) => reader.problem(file_key, format!("= {file:?} is an empty file")),
-        Err(error) => reader.problem(file_key, format!("= {file:?} cannot be read: {error}")),
+fn read_value(reader: &mut Reader<'_>, key: &str, value: &str, look: Look) -> Option<Secret> {
+    let value = value.trim();
+    match kafka_properties::secret::fault(value).or_else(|| look(value)) {
+        None => Some(Secret::new(value)),
+        Some(text) => {
+            reader.problem(key, text);
+            None
+        }
     }
-    None
+}
+
+/// The secret of a file, without blanks around it.
+///
+/// # Errors
+/// Why there is none, as the end of a sentence that begins with the file's name.
+pub(crate) fn read_file(file: &Path, look: Look) -> Result<Secret, String> {
+    let text = kafka_properties::secret::read(file)?;
+    let text = text.trim();
+    match look(text) {
+        None => Ok(Secret::new(text)),
+        Some(fault) => Err(fault.to_owned()),
+    }
+}
+
+/// What is wrong with a token for InfluxDB.
+pub(crate) fn influx_token(token: &str) -> Option<&'static str> {
+    match token.split_once(char::is_whitespace) {
+        Some((scheme, _)) if ["token", "bearer"].contains(&scheme.to_ascii_lowercase().as_str()) => {
+            Some("begins with the word that is sent before a token anyway; leave it off")
+        }
+        Some(_) => Some("has a blank in it; a token has none"),
+        None if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Some("has a character in it that no token has; write it anew")
+        }
+        None => None,
+    }
 }
 
 #[cfg(test)]

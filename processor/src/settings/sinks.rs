@@ -62,7 +62,7 @@ fn read_url(reader: &mut Reader<'_>) -> String {
 }
 
 fn read_token(reader: &mut Reader<'_>) -> Secret {
-    let token = secret::read(reader, "influxdb.token", "influxdb.token_file");
+    let token = secret::read(reader, "influxdb.token", "influxdb.token_file", secret::influx_token);
     if token.is_none() && !reader.has("influxdb.token") && !reader.has("influxdb.token_file") {
         let text = "is missing; InfluxDB takes no writes without one. Set influxdb.token_file or CLICKPULSE__INFLUXDB__TOKEN";
         reader.problem("influxdb.token", text);

@@ -84,7 +84,8 @@ impl S3Settings {
             check_endpoint(reader, endpoint, allow_http);
         }
         let id = reader.optional_text("state.access_key_id");
-        let secret = secret::read(reader, "state.secret_access_key", "state.secret_access_key_file");
+        let secret =
+            secret::read(reader, "state.secret_access_key", "state.secret_access_key_file", |_| None);
         let said = reader.has("state.secret_access_key") || reader.has("state.secret_access_key_file");
         let key = match (id, secret) {
             (Some(id), Some(secret)) => Some((id.trim().to_owned(), secret)),

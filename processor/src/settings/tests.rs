@@ -244,7 +244,7 @@ fn variables_reach_lists_free_sections_and_list_entries() {
         "[[inputs]]\ntopic = 'views'\n[[inputs]]\ntopic = 'checkouts'\nevent_type = 'checkout'",
         &[
             ("CLICKPULSE__KAFKA__BROKERS", "a:1, b:2"),
-            ("CLICKPULSE__KAFKA__PROPERTIES__SECURITY__PROTOCOL", "SASL_PLAINTEXT"),
+            ("CLICKPULSE__KAFKA__PROPERTIES__SECURITY__PROTOCOL", "SSL"),
             ("CLICKPULSE__INPUTS__1__TOPIC", "orders"),
             ("CLICKPULSE__HTTP__LISTEN", "0.0.0.0:80"),
             ("CLICKPULSE__WORKERS", "3"),
@@ -252,7 +252,7 @@ fn variables_reach_lists_free_sections_and_list_entries() {
     )
     .unwrap();
     assert_eq!(settings.kafka.brokers, ["a:1", "b:2"]);
-    assert_eq!(settings.kafka.properties["security.protocol"], "SASL_PLAINTEXT");
+    assert_eq!(settings.kafka.properties["security.protocol"], "SSL");
     assert_eq!(
         settings.inputs.iter().map(|input| input.topic.as_str()).collect::<Vec<_>>(),
         ["views", "orders"]
@@ -329,7 +329,8 @@ fn addresses_of_influxdb_are_checked_without_showing_a_password() {
 
 #[test]
 fn secrets_are_in_no_output() {
-    let toml = "[influxdb]\ntoken = 'hunter2'\n[kafka.properties]\n'sasl.password' = 'hunter2'\n'sasl.username' = 'hunter2'";
+    let toml = "[influxdb]\ntoken = 'hunter2'\n[kafka.properties]\n'security.protocol' = 'SASL_SSL'\n\
+                'sasl.mechanism' = 'PLAIN'\n'sasl.password' = 'hunter2'\n'sasl.username' = 'hunter2'";
     let settings = load(toml, &[]).unwrap();
     let shown = format!("{settings:?} {settings:#?}");
     assert!(!shown.contains("hunter2"), "{shown}");
@@ -340,6 +341,8 @@ fn secrets_are_in_no_output() {
         "[influxdb]\ntoken = ['hunter2']",
         "[influxdb]\ntoken = 'hunter2'\ntoken_file = '/none'",
         "[influxdb]\ntokn = 'hunter2'\ntoken='t'",
+        "[kafka.properties]\n'sasl.password' = 'hunter2'",
+        "[kafka.properties]\n'security.protocol' = 'SASL_SSL'\n'sasl.username' = 'hunter2'\n'sasl.password' = 'hunter2'",
     ] {
         let error = load(toml, &[]).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
@@ -367,4 +370,109 @@ fn every_key_of_the_table_is_read() {
     let table: Vec<&str> = keys::KEYS.iter().map(|key| key.path).collect();
     let unread: Vec<&&str> = table.iter().filter(|path| !reader.read.contains(**path)).collect();
     assert_eq!(unread, [&""; 0], "in the table, but nothing reads them");
+}
+
+/// A file that is there as long as this is.
+fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), bytes).expect("a temporary file");
+    file
+}
+
+const SCRAM: &str = "[kafka.properties]\n'security.protocol' = 'SASL_PLAINTEXT'\n'sasl.mechanism' = 'SCRAM-SHA-512'\n\
+                     'sasl.username' = 'shop'\n";
+
+#[test]
+fn sasl_without_tls_is_taken_and_what_this_build_cannot_do_is_named_with_the_cure() {
+    assert!(load(&format!("{SCRAM}'sasl.password' = 'invented'"), &[]).is_ok());
+    let bearer = SCRAM.replace("SCRAM-SHA-512", "OAUTHBEARER");
+    let said = problem(&format!("{bearer}'sasl.password' = 'invented'"), &[]);
+    assert!(said.contains("kafka.properties.sasl.mechanism = \"OAUTHBEARER\""), "{said}");
+    assert!(
+        said.contains("not in this build") && said.contains("SCRAM-SHA-256") && !said.contains("invented")
+    );
+    let plain = SCRAM.replace("SASL_PLAINTEXT", "SASL_SSL").replace("SCRAM-SHA-512", "PLAIN");
+    assert!(load(&format!("{plain}'sasl.password' = 'invented'"), &[]).is_ok());
+    let said = problem("[kafka]\nbrokers = ['SASL_SSL://kafka:9093']", &[]);
+    assert!(
+        said.contains("\"kafka:9093\"") && said.contains("\"security.protocol\" = \"SASL_SSL\""),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_password_of_sasl_may_be_in_a_file() {
+    let with = |file: &tempfile::NamedTempFile, more: &str| {
+        let path = file.path().display();
+        format!("[kafka]\nsasl_password_file = '{path}'\n{SCRAM}{more}")
+    };
+    let good = file(b"\r\n hunter2 \r\n");
+    let settings = load(&with(&good, ""), &[]).unwrap();
+    assert_eq!(settings.kafka.properties["sasl.password"], " hunter2 ");
+    assert!(!format!("{settings:?}").contains("hunter2"));
+
+    let marked = file(b"\xef\xbb\xbfhunter2");
+    let said = problem(&with(&marked, ""), &[]);
+    assert!(said.contains("kafka.sasl_password_file = ") && said.contains("byte order mark"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+
+    let both = problem(&with(&good, "'sasl.password' = 'another'"), &[]);
+    assert!(both.contains("are both set"), "{both}");
+    // A variable goes before the file of settings, whichever of the two it is.
+    let variable = ("CLICKPULSE__KAFKA__PROPERTIES__SASL__PASSWORD", "of-the-variable");
+    assert_eq!(load(&with(&good, ""), &[variable]).unwrap().kafka.properties["sasl.password"], variable.1);
+    let path = good.path().display().to_string();
+    let in_file = format!("{SCRAM}'sasl.password' = 'of-the-settings'");
+    let settings = load(&in_file, &[("CLICKPULSE__KAFKA__SASL_PASSWORD_FILE", &path)]).unwrap();
+    assert_eq!(settings.kafka.properties["sasl.password"], " hunter2 ");
+}
+
+#[test]
+fn a_token_is_what_its_file_holds_without_what_an_editor_left_around_it() {
+    let with =
+        |file: &tempfile::NamedTempFile| format!("[influxdb]\ntoken_file = '{}'", file.path().display());
+    for bytes in [&b"invented==\n"[..], b"invented==\r\n", b"\n\n  invented==\n\n"] {
+        let file = file(bytes);
+        assert_eq!(load(&with(&file), &[]).unwrap().influxdb.unwrap().token.expose(), "invented==");
+    }
+    for (bytes, named) in [
+        (&b"\xef\xbb\xbfinvented==\n"[..], "byte order mark"),
+        (b"\xff\xfei\0n\0", "UTF-16"),
+        (b"\"invented==\"\n", "quotes"),
+        (b"Token invented==\n", "sent before a token anyway"),
+        (b"bearer invented==", "sent before a token anyway"),
+        (b"influxdb_token: invented==", "blank"),
+        (b"invented==\ninvented", "more than one line"),
+        ("inv\u{e9}nted==".as_bytes(), "no token has"),
+        (b"\n", "empty"),
+    ] {
+        let file = file(bytes);
+        let said = problem(&with(&file), &[]);
+        assert!(said.starts_with("influxdb.token_file = ") && said.contains(named), "{said}");
+        assert!(!said.contains("invented"), "{said}");
+    }
+    // The same where it stands in the settings: an env file of Docker keeps the quotes.
+    let said = problem("[influxdb]", &[("CLICKPULSE__INFLUXDB__TOKEN", "\"invented==\"")]);
+    assert!(said.contains("influxdb.token is in quotes") && !said.contains("invented"), "{said}");
+    let key = file(b"\xef\xbb\xbfinvented");
+    let said = problem(
+        &format!(
+            "[state]\nurl = 's3://bucket'\naccess_key_id = 'a'\nsecret_access_key_file = '{}'",
+            key.path().display()
+        ),
+        &[],
+    );
+    assert!(said.contains("state.secret_access_key_file") && said.contains("byte order mark"), "{said}");
+}
+
+#[test]
+fn an_input_whose_side_topics_would_have_too_long_names_is_refused() {
+    let with = |length: usize| format!("[[inputs]]\ntopic = '{}'", "t".repeat(length));
+    assert!(load(&with(244), &[]).is_ok());
+    for length in [245, 249] {
+        let said = problem(&with(length), &[]);
+        assert!(said.contains(&format!("has {length} characters")) && said.contains("\".late\""), "{said}");
+        assert!(said.contains("at most 244"), "{said}");
+    }
+    assert!(problem(&with(250), &[]).contains("is not a topic name"));
 }

@@ -1,6 +1,7 @@
 //! The Kafka side: settings, the topic's creation, delivery failures, and the end of a run.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use crate::batch::Batch;
 use crate::error::Error;
 
 /// Where the records go, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KafkaSettings {
     /// `host:port`, several with commas.
     pub brokers: String,
@@ -46,6 +47,19 @@ impl KafkaSettings {
             follow_incidents: true,
             flush_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("brokers", &self.brokers)
+            .field("topic", &self.topic)
+            .field("create_partitions", &self.create_partitions)
+            .field("properties", &kafka_properties::shown(&self.properties))
+            .field("follow_incidents", &self.follow_incidents)
+            .field("flush_timeout", &self.flush_timeout)
+            .finish()
     }
 }
 
@@ -93,11 +107,16 @@ impl ClientContext for Reports {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.is_none_or(|last| last.elapsed() >= WARN_EVERY) {
             *warned = Some(Instant::now());
-            match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
+            let away = matches!(
+                error.rdkafka_error_code(),
+                Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure)
+            );
+            match kafka_properties::cure(reason) {
+                Some(cure) => tracing::warn!("Kafka at {}: {reason}; {cure} (--property)", self.brokers),
+                None if away => {
                     tracing::warn!("no Kafka broker at {} (--brokers), still trying: {reason}", self.brokers);
                 }
-                _ => tracing::warn!("Kafka at {}: {reason}", self.brokers),
+                None => tracing::warn!("Kafka at {}: {reason}", self.brokers),
             }
         }
     }
@@ -159,7 +178,8 @@ impl KafkaSender {
             if stop() {
                 return;
             }
-            self.producer.poll(Duration::ZERO);
+            // A poll that does not wait takes one event: after a log line its error would be left in the queue.
+            self.producer.poll(Duration::from_millis(20));
             match self.producer.client().fetch_metadata(None, Duration::from_secs(1)) {
                 Ok(metadata) => {
                     break metadata.topics().iter().map(|t| t.name().to_owned()).collect::<Vec<_>>();

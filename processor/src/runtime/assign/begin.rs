@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use processor_core::{Delivery, Relay, Task, TaskIdentity};
+use processor_core::{Delivery, Notice, Relay, Task, TaskIdentity};
 
 use super::Coordinator;
 use crate::kafka::{AssignedPartition, Commit, Consumer, KafkaError, Start, StartAt};
@@ -12,7 +12,7 @@ use crate::runtime::RunError;
 use crate::runtime::found::Found;
 use crate::runtime::layout::Layout;
 use crate::runtime::shared::now;
-use crate::runtime::snapshots::{self, Plan};
+use crate::runtime::snapshots::{self, Plan, Restored, WithoutReplay};
 use crate::runtime::stage0::{RelaySlot, SourceId};
 use crate::runtime::stage1::{NO_END, TaskSlot};
 use crate::runtime::stage2::MergeSlot;
@@ -31,14 +31,44 @@ impl Coordinator {
             merge_partitions: found.layout.merges,
             origin: shared.origin,
         };
-        let begun = found.task(&shared.task_topics, partition, inputs);
-        for (input, notice) in &begun.notices {
-            self.say((&shared.task_topics[*input], partition), *notice);
-        }
-        Plan { identity, starts: begun.starts }
+        let (begun, without_replay) = found.task(&shared.task_topics, partition, inputs);
+        self.say_all(partition, &begun.notices);
+        Plan { identity, starts: begun.starts, without_replay }
     }
 
-    fn say(&self, of: (&str, i32), notice: processor_core::Notice) {
+    fn say_all(&self, partition: i32, notices: &[(usize, Notice)]) {
+        for (input, notice) in notices {
+            self.say((&self.shared.task_topics[*input], partition), *notice);
+        }
+    }
+
+    /// The tasks that have snapshots; plans of tasks that would read again what compaction may have taken records from
+    /// become those without a replay.
+    pub(super) fn restore(
+        &self,
+        layout: &Layout,
+        plans: &mut BTreeMap<i32, Plan>,
+    ) -> BTreeMap<i32, Restored> {
+        let mut restored = snapshots::restore(&self.shared, layout, plans);
+        for (partition, plan) in plans {
+            let Some(WithoutReplay { begun, intact_from }) = plan.without_replay.take() else { continue };
+            let from = |input: usize| match restored.get(partition) {
+                Some(restored) => restored.task.read_from(input),
+                None => plan.starts[input].replay.offset,
+            };
+            let is_intact = |(input, intact_from): (usize, &i64)| {
+                from(input) >= plan.starts[input].next_offset.min(*intact_from)
+            };
+            if !intact_from.iter().enumerate().all(is_intact) {
+                restored.remove(partition);
+                self.say_all(*partition, &begun.notices);
+                plan.starts = begun.starts;
+            }
+        }
+        restored
+    }
+
+    fn say(&self, of: (&str, i32), notice: Notice) {
         let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         if positions.note(&mut self.shared.reports().positions, of, notice) {
             self.shared.problem(format!("{} [{}]: {notice}", of.0, of.1));
@@ -87,19 +117,19 @@ impl Coordinator {
         self.shared.task_topics.iter().position(|of| of == topic)
     }
 
-    /// Makes tasks, from their snapshots where there are any, and gives them to their workers. Gives the offset at which
+    /// Makes tasks, from their snapshots where there were any, and gives them to their workers. Gives the offset at which
     /// each input is read from.
     pub(super) fn begin(
         &self,
         consumer: &Consumer,
         layout: &Layout,
         plans: BTreeMap<i32, Plan>,
+        mut restored: BTreeMap<i32, Restored>,
     ) -> Result<BTreeMap<i32, Vec<i64>>, RunError> {
         let shared = &self.shared;
-        let mut restored = snapshots::restore(shared, layout, &plans);
         let mut offsets = BTreeMap::new();
         let source_ends = self.source_ends(consumer)?;
-        for (partition, Plan { identity, starts }) in plans {
+        for (partition, Plan { identity, starts, .. }) in plans {
             let ends = self.end_offsets(consumer, partition)?;
             let task = match restored.remove(&partition) {
                 Some(restored) => restored.task,

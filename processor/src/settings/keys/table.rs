@@ -133,10 +133,23 @@ pub(crate) const KEYS: &[Key] = &[
          `session.timeout.ms` moves no partition. Unset: dynamic membership.",
     ),
     unset(
+        "kafka.sasl_password_file",
+        Kind::Text,
+        "/run/secrets/kafka-password",
+        "File that holds the password of SASL, instead of `\"sasl.password\"` in `kafka.properties`.",
+    ),
+    unset(
+        "kafka.ssl_key_password_file",
+        Kind::Text,
+        "/run/secrets/kafka-key-password",
+        "File that holds the password of the client's private key, instead of `\"ssl.key.password\"`.",
+    ),
+    unset(
         "kafka.properties",
         Kind::Map,
         r#""socket.keepalive.enable" = "true""#,
-        "Passed to librdkafka as they are (limits and timeouts): `\"retry.backoff.max.ms\" = \"10000\"`. \
+        "Passed to librdkafka as they are: TLS and SASL (docs/managed-kafka.md), limits and timeouts, such as \
+         `\"security.protocol\" = \"SASL_SSL\"`. \
          In a variable, `__` stands for the dot: `CLICKPULSE__KAFKA__PROPERTIES__SECURITY__PROTOCOL`.",
     ),
     text("inputs[].topic", "clickstream_events", "The topic."),
