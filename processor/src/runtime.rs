@@ -48,6 +48,7 @@ pub use crate::kafka::admin::MissingTopics;
 use session::Session;
 use shared::{Parts, Shared};
 pub use topology::output_topics;
+pub(crate) use topology::too_small;
 
 /// How a run differs from the usual one.
 #[derive(Clone, Default)]
