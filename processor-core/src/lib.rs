@@ -16,6 +16,7 @@ mod count_map;
 mod dedup;
 mod epochs;
 mod hash;
+mod headers;
 mod interner;
 mod jumps;
 mod merge;
@@ -38,6 +39,7 @@ mod wire;
 pub use checkpoint::{Checkpoint, MergeCheckpoint};
 pub use clock::ReplayPoint;
 pub use epochs::{Delivery, EpochId, EpochPayload, EpochStage, MergeEpochs, TaskEpochs, TaskStep};
+pub use headers::Headers;
 pub use jumps::Jump;
 pub use merge::{Merge, MergeOutputs, MergeReport, MergeTask, OpenWindow};
 pub use options::{InputOptions, Limits, Options, OptionsError, Rekeyed};
@@ -49,7 +51,7 @@ pub use rekey::{ByUserRecord, Relay, RelayError, RelayOutputs, RelayProgress};
 pub use sketch::Sketch;
 pub use snapshot::{SnapshotError, TaskSnapshot, snapshot_offsets};
 pub use task::{
-    Beyond, DeadLetter, InputReport, LateRecord, PartialRecord, Record, Task, TaskIdentity, TaskOutputs,
+    Beyond, Cut, DeadLetter, InputReport, LateRecord, PartialRecord, Record, Task, TaskIdentity, TaskOutputs,
     TaskReport, TaskTotals,
 };
 pub use wire::{Freshness, WireError};

@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::checkpoint::Checkpoint;
 use crate::clock::{InputClock, ReplayPoint};
+use crate::headers::Headers;
 use crate::options::{Options, OptionsError, Rekeyed};
 use crate::parts::Part;
 use crate::snapshot::codec::Writer;
@@ -69,6 +70,10 @@ pub struct Relay {
     /// Nothing was told yet of which topic the records are.
     unannounced: bool,
     relayed: u64,
+    /// Bytes of the largest record that the by-user topic takes.
+    record_max: usize,
+    /// Of the record in hand.
+    headers: Headers,
 }
 
 /// How far a relay is.
@@ -119,7 +124,16 @@ impl Relay {
             part: start.part,
             unannounced: true,
             relayed: 0,
+            record_max: usize::MAX,
+            headers: Headers::default(),
         })
+    }
+
+    /// For a by-user topic that takes records of so many bytes, key and value together. Of a larger one its first bytes
+    /// are sent on, to be set aside.
+    #[must_use]
+    pub fn within(self, record_max: usize) -> Self {
+        Self { record_max, ..self }
     }
 
     /// Sends records on, in offset order.
@@ -129,26 +143,41 @@ impl Relay {
         records: impl IntoIterator<Item = Record<'a>>,
         out: &mut RelayOutputs,
     ) {
+        self.records_with_headers(now, records.into_iter().map(|record| (record, std::iter::empty())), out);
+    }
+
+    /// The same, each with its headers: whether it will be set aside is for its task to say, which is behind another
+    /// topic.
+    pub fn records_with_headers<'a>(
+        &mut self,
+        now: Timestamp,
+        records: impl IntoIterator<Item = (Record<'a>, impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>)>,
+        out: &mut RelayOutputs,
+    ) {
         self.clock.active(now.micros());
         if std::mem::take(&mut self.unannounced) && self.part.topic != 0 {
             self.announce(self.next_offset, false, out);
         }
-        for record in records {
+        for (record, headers) in records {
             if record.offset < self.next_offset {
                 self.announce(record.offset, true, out);
             }
             self.next_offset = record.offset + 1;
             self.relayed += 1;
+            self.headers.clear();
+            headers.for_each(|(name, value)| self.headers.push(name, value));
             self.record(&record, out);
         }
     }
 
     #[inline]
     fn record(&mut self, record: &Record<'_>, out: &mut RelayOutputs) {
-        let Self { options, input, partition, tasks, decoder, clock, .. } = self;
+        let Self { options, input, partition, tasks, decoder, clock, headers, record_max, .. } = self;
         let rekeyed = options.rekeyed();
         let original = Original {
             topic: &rekeyed.inputs[*input].topic,
+            headers: headers.encoded(),
+            cut: None,
             partition: *partition,
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,
@@ -157,9 +186,16 @@ impl Relay {
             key: record.key,
             value: record.value,
         };
+        if original.size() > *record_max {
+            let part = original.cut_to(*record_max);
+            out.push(*partition % *tasks, None, |writer| part.write(rekeyed.origin, writer));
+            return;
+        }
         let skewed = record.timestamp_ms.saturating_mul(1_000).saturating_add(options.max_future_skew);
+        let room = *record_max - original.size();
         let mut send = |user: &[u8], time: i64| {
-            out.push(partition_of(user, *tasks), Some(user), |writer| original.write(rekeyed.origin, writer));
+            let key = Some(user).filter(|user| user.len() <= room); // for people
+            out.push(partition_of(user, *tasks), key, |writer| original.write(rekeyed.origin, writer));
             if time <= skewed {
                 clock.observe(time);
             }

@@ -18,6 +18,7 @@ use crate::analytics::quality::Uncounted;
 use crate::checkpoint::Checkpoint;
 use crate::clock::NOT_BEGUN;
 use crate::dedup::Dedup;
+use crate::headers::Headers;
 use crate::options::{Options, OptionsError, SECOND};
 use crate::planted::{PlantedBug, is_planted};
 use crate::point::Resolution;
@@ -26,7 +27,7 @@ use crate::wire::{Freshness, Position, encode_partial};
 use extent::{complete_from, needed_from, settled};
 use input::Input;
 pub use interface::{
-    Beyond, DeadLetter, InputReport, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs,
+    Beyond, Cut, DeadLetter, InputReport, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs,
     TaskReport, TaskTotals,
 };
 use output::{Emission, Speaker};
@@ -247,6 +248,7 @@ impl Task {
                         detail: late_by(by),
                         key: record.key.map(<[u8]>::to_vec),
                         value: record.value.map(<[u8]>::to_vec),
+                        headers: Headers::default(),
                     }),
                     _ => return,
                 }
@@ -270,6 +272,8 @@ impl Task {
             detail: rejection.detail,
             key: record.key.map(<[u8]>::to_vec),
             value: record.value.map(<[u8]>::to_vec),
+            headers: Headers::default(),
+            cut: None,
         });
     }
 

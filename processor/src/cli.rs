@@ -194,6 +194,9 @@ pub enum DlqCommand {
         /// Which records.
         #[command(flatten)]
         filter: DlqFilter,
+        /// At most this many records of each topic, the oldest of each partition first; the next run goes on from there
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        limit: Option<u64>,
         /// Really send
         #[arg(long, conflicts_with = "dry_run")]
         yes: bool,
@@ -204,11 +207,12 @@ pub enum DlqCommand {
 }
 
 const REPLAY_HELP: &str = "\
-Use it once the cause is gone: a new version, or a field mapping of the input. Bytes, key and headers are \
-sent as they were. A record whose cause is still there is rejected again.
+Use it once the cause is gone: a new version, a field mapping of the input, or time that has come. Bytes, \
+key and headers are sent as they were, to the same partition, with the time of now. A record whose cause is \
+still there is rejected again, as a letter that names its first.
 
-The dead-letter topic itself is not changed. Replaying twice sends twice, which counts twice unless the \
-event has an event_id and dedup.window still covers it.";
+Each letter is sent once, however often this runs or is interrupted: what was sent is noted in \
+<input topic>.replayed, in the same transaction. The dead-letter topic itself is not changed.";
 
 /// Which dead letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]

@@ -87,6 +87,8 @@ impl Scrape<'_> {
         self.gauge("processor_records_unaccounted", help, totals.unaccounted() as f64)?;
         let help = "Counted records behind the watermark, not used for attribution";
         self.counter("processor_records_behind_watermark", help, status.behind_watermark)?;
+        let help = "Records set aside in part, as they were too large for their topic";
+        self.counter("processor_records_set_aside_in_part", help, status.cut)?;
         let help = "Records that were not counted, by reason";
         let mut metric =
             self.0.encode_descriptor("processor_records_uncounted", help, None, MetricType::Counter)?;

@@ -5,6 +5,7 @@
 //! an epoch handed out is produced to Kafka and submitted to the sinks; once all of it is durable, its offsets are
 //! committed. So a crash at any moment repeats work and never loses any.
 
+mod aside;
 mod assign;
 mod found;
 mod incidents;
@@ -31,6 +32,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use processor_core::Delivery;
+
 use crate::kafka::{
     ClientSettings, KafkaError, KafkaOutbox, KafkaProblem, Membership, ProducerSettings, TransactionError,
 };
@@ -45,6 +48,7 @@ pub use crate::kafka::admin::MissingTopics;
 use session::Session;
 use shared::{Parts, Shared};
 pub use topology::output_topics;
+pub(crate) use topology::too_small;
 
 /// How a run differs from the usual one.
 #[derive(Clone, Default)]
@@ -156,10 +160,11 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         client_id: "clickpulse-processor".to_owned(),
         properties: (*settings.kafka.properties).clone(),
     };
-    let outbox = Arc::new(KafkaOutbox::new(
-        &ProducerSettings::new(client.clone()),
-        report::producer_problems(&board),
-    )?);
+    let producer = ProducerSettings {
+        record_bytes: topology::record_bytes(settings),
+        ..ProducerSettings::new(client.clone())
+    };
+    let outbox = Arc::new(KafkaOutbox::new(&producer, report::producer_problems(&board))?);
     let membership = Arc::new(Membership::new(client.session_timeout()));
     let sink = sinks::start(settings, &outbox, &membership)?;
     let snapshots = snapshots::start(settings, &core)?;
@@ -179,7 +184,17 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
     let plan = settings.memory_plan(layout.tasks);
     limits::introduce(&plan, layout.tasks, &board);
     let compacted = topology::compacted(settings, options, &client);
-    let parts = Parts { outbox, membership, sink, snapshots, board: Arc::clone(&board), live, compacted };
+    let room = topology::room(settings, &client, options.missing_topics());
+    let small_batches = ProducerSettings { batch_bytes: room.least(), ..producer.clone() };
+    let outbox = match settings.kafka.delivery {
+        // A topic takes smaller batches than this producer, which is older than what is known of the topics, would send.
+        Delivery::AtLeastOnce if small_batches.batch_bytes < producer.batch_bytes => {
+            Arc::new(KafkaOutbox::new(&small_batches, report::producer_problems(&board))?)
+        }
+        _ => outbox,
+    };
+    let parts =
+        Parts { outbox, room, membership, sink, snapshots, board: Arc::clone(&board), live, compacted };
     let shared = Arc::new(Shared::new(layout, plan, parts, settings));
     let topics_now = topics::Topics::new(settings, &client, options.missing_topics())?;
     let marks = incidents::follow(&client, &settings.kafka.incidents_topic, &shared);

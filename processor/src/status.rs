@@ -303,6 +303,8 @@ pub struct PipelineStatus {
     pub relays: Vec<RelayStatus>,
     /// Records re-keyed since start; they count as consumed where a task takes them.
     pub relayed: u64,
+    /// Records set aside in part since start, as they were too large for their topic.
+    pub cut: u64,
     /// Stage 2.
     pub merges: Vec<MergeStatus>,
     /// Epochs sealed.

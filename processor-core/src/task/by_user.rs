@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use events::{Decoder, Rejection, Timestamp};
+use events::{Decoder, Reason, Rejection, Timestamp};
 
-use super::interface::{DeadLetter, LateRecord, Record, TaskOutputs};
+use super::interface::{Cut, DeadLetter, LateRecord, Record, TaskOutputs};
 use super::state::{Counted, State};
 use super::{Input, Task, future};
 use crate::ahead::Prepared;
@@ -12,6 +12,7 @@ use crate::analytics::quality::Uncounted;
 use crate::checkpoint::Checkpoint;
 use crate::clock::{InputClock, NOT_BEGUN, ReplayPoint};
 use crate::dedup::{Dedup, FrozenDedup};
+use crate::headers::Headers;
 use crate::options::{InputOptions, Options, OptionsError, Rekeyed};
 use crate::rekey::{Envelope, Original, RelayError, Told};
 use crate::snapshot::codec::{Reader, Writer};
@@ -289,10 +290,12 @@ impl Task {
         }
         let Feed { decoder, dedup, .. } = feed;
         let input = options.inputs.len() + index;
-        let plain = original.value.and_then(|value| decoder.decode_plain(value));
-        let prepared = match plain.as_ref().map(Prepared::plain) {
-            Some(prepared) => Ok(prepared),
-            None => decoder.decode(original.value).map(|event| Prepared::event(&event)),
+        let whole = original.value.filter(|_| original.cut.is_none());
+        let plain = whole.and_then(|value| decoder.decode_plain(value));
+        let prepared = match (plain.as_ref().map(Prepared::plain), original.cut) {
+            (Some(prepared), _) => Ok(prepared),
+            (None, Some(cut)) => Err(too_large_to_re_key(cut)),
+            (None, None) => decoder.decode(original.value).map(|event| Prepared::event(&event)),
         };
         let skewed = original.timestamp_ms.saturating_mul(1_000).saturating_add(options.max_future_skew);
         let prepared = prepared.and_then(|event| {
@@ -311,12 +314,15 @@ impl Task {
                         detail: super::late_by(by),
                         key: original.key.map(<[u8]>::to_vec),
                         value: original.value.map(<[u8]>::to_vec),
+                        headers: headers_of(original).ok_or(RelayError::Damaged)?,
                     }),
                     (Counted::Late { .. }, None) => {}
                     (Counted::InWindow | Counted::Duplicate, _) => *reach = (*reach).max(event.time),
                 }
             }
-            Err(rejection) => reject(state, judge, original, &rejection, out.map(|out| (out, totals, input))),
+            Err(rejection) => {
+                return reject(state, judge, original, rejection, out.map(|out| (out, totals, input)));
+            }
         }
         Ok(())
     }
@@ -326,13 +332,13 @@ fn reject(
     state: &mut State,
     judge: &InputClock,
     original: &Original<'_>,
-    rejection: &Rejection,
+    rejection: Rejection,
     out: Option<(&mut TaskOutputs, &mut super::TaskTotals, usize)>,
-) {
+) -> Result<(), RelayError> {
     let present = judge.present();
     let present = if present == NOT_BEGUN { original.timestamp_ms.saturating_mul(1_000) } else { present };
     state.windows.at(present).quality.count(Uncounted::Rejected(rejection.reason));
-    let Some((out, totals, input)) = out else { return };
+    let Some((out, totals, input)) = out else { return Ok(()) };
     totals.rejected += 1;
     totals.rejected_by_reason[rejection.reason as usize] += 1;
     out.dead_letters.push(DeadLetter {
@@ -340,10 +346,22 @@ fn reject(
         partition: original.partition,
         offset: original.offset,
         reason: rejection.reason,
-        detail: rejection.detail.clone(),
+        detail: rejection.detail,
         key: original.key.map(<[u8]>::to_vec),
         value: original.value.map(<[u8]>::to_vec),
+        headers: headers_of(original).ok_or(RelayError::Damaged)?,
+        cut: original.cut,
     });
+    Ok(())
+}
+
+fn headers_of(original: &Original<'_>) -> Option<Headers> {
+    Headers::decoded(original.headers)
+}
+
+fn too_large_to_re_key(cut: Cut) -> Rejection {
+    let detail = format!("{} bytes are more than the by-user topic takes (its max.message.bytes)", cut.size);
+    Rejection::new(Reason::TooLarge, detail)
 }
 
 /// The sources as they were.

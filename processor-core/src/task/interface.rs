@@ -2,6 +2,8 @@
 
 use events::{Reason, Timestamp};
 
+use crate::headers::Headers;
+
 /// One record as read from Kafka, in offset order within its input.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
@@ -193,8 +195,9 @@ impl TaskOutputs {
     pub fn bytes(&self) -> usize {
         let value = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
         let partials = self.partials.iter().map(|partial| partial.value.len());
-        let dead_letters = self.dead_letters.iter().map(|letter| value(&letter.value));
-        let late = self.late.iter().map(|late| value(&late.value));
+        let dead_letters =
+            self.dead_letters.iter().map(|letter| value(&letter.value) + letter.headers.bytes());
+        let late = self.late.iter().map(|late| value(&late.value) + late.headers.bytes());
         partials.chain(dead_letters).chain(late).sum()
     }
 }
@@ -223,8 +226,23 @@ pub struct DeadLetter {
     pub detail: String,
     /// The original key.
     pub key: Option<Vec<u8>>,
-    /// The original value.
+    /// The original value, or the first bytes of it.
     pub value: Option<Vec<u8>>,
+    /// The original headers. Of a record that was not re-keyed they are left to the shell, which has them at hand.
+    pub headers: Headers,
+    /// Set where this is not the whole record.
+    pub cut: Option<Cut>,
+}
+
+/// What is not there of a record that was too large to be re-keyed as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// Bytes that its value had.
+    pub size: usize,
+    /// Its key was left out.
+    pub key: bool,
+    /// Its headers were left out.
+    pub headers: bool,
 }
 
 /// An event whose window was closed, with its original bytes.
@@ -242,4 +260,6 @@ pub struct LateRecord {
     pub key: Option<Vec<u8>>,
     /// The original value.
     pub value: Option<Vec<u8>>,
+    /// As of a [`DeadLetter`].
+    pub headers: Headers,
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use events::Timestamp;
 use processor_core::{
-    Checkpoint, InputOptions, Options, Record, Rekeyed, Relay, RelayOutputs, Task, TaskIdentity, TaskOutputs,
-    TaskTotals,
+    Checkpoint, Cut, DeadLetter, InputOptions, LateRecord, Options, Record, Rekeyed, Relay, RelayOutputs,
+    Task, TaskIdentity, TaskOutputs, TaskTotals,
 };
 
 use model::{Expected, logs, view};
@@ -147,6 +147,64 @@ fn unread_records_of_an_input_that_is_gone_are_named() {
 }
 
 /// `CLICKPULSE_SEEDS=10000` runs so many, `CLICKPULSE_SEED=17` just that one.
+#[test]
+fn headers_go_with_a_record_to_where_it_is_set_aside() {
+    let headers: [(&[u8], Option<&[u8]>); 3] =
+        [(b"reason", Some(b"theirs")), (b"reason", None), (b"\xff", Some(b""))];
+    let no_event = source(0, 100_000, b"oops");
+    let (letters, late) = through_a_relay(usize::MAX, &[(no_event, &headers)]);
+    let found: Vec<_> = letters[0].headers.iter().collect();
+    assert_eq!((found.as_slice(), letters[0].cut, late.len()), (&headers[..], None, 0));
+    // The second is late by the first.
+    let (first, second) = (view("u", 1, 900_000), view("u", 2, 0));
+    let records = [(source(0, 900_000, &first), &headers[..1]), (source(1, 900_000, &second), &headers[..])];
+    let (letters, late) = through_a_relay(usize::MAX, &records);
+    let found: Vec<_> = late[0].headers.iter().collect();
+    assert_eq!((found.as_slice(), letters.len()), (&headers[..], 0));
+}
+
+#[test]
+fn of_a_record_too_large_for_the_by_user_topic_its_first_bytes_are_set_aside() {
+    const MAX: usize = 1_000;
+    let large = vec![b'x'; 5_000];
+    let headers: [(&[u8], Option<&[u8]>); 1] = [(b"trace", Some(&large[..100]))];
+    let keyed = |key| Record { key: Some(key), ..source(0, 100_000, &large) };
+    let (letters, _) =
+        through_a_relay(MAX, &[(keyed(b"k"), &headers), (source(1, 1, &view("u", 1, 1)), &[])]);
+    assert_eq!(letters.len(), 1, "what comes after it is counted");
+    let [letter] = &letters[..] else { unreachable!() };
+    assert_eq!((letter.reason, letter.offset), (events::Reason::TooLarge, 0));
+    assert_eq!(letter.cut, Some(Cut { size: 5_000, key: false, headers: false }));
+    assert!((700..1_000).contains(&letter.value.as_ref().unwrap().len()), "as many as fit");
+    assert_eq!((letter.key.as_deref(), letter.headers.iter().count()), (Some(&b"k"[..]), 1));
+    // What would leave no room for the value is left out.
+    let headers: [(&[u8], Option<&[u8]>); 1] = [(b"trace", Some(&large))];
+    let (letters, _) = through_a_relay(MAX, &[(keyed(&large), &headers)]);
+    assert_eq!(letters[0].cut, Some(Cut { size: 5_000, key: true, headers: true }));
+    assert!(letters[0].key.is_none() && letters[0].headers.is_empty());
+    assert!(letters[0].value.as_ref().unwrap().len() > 700);
+}
+
+type Headed<'a> = (Record<'a>, &'a [(&'a [u8], Option<&'a [u8]>)]);
+
+/// Records of one source, by way of a by-user topic that takes `max` bytes; what a task sets aside of them.
+fn through_a_relay(max: usize, records: &[Headed<'_>]) -> (Vec<DeadLetter>, Vec<LateRecord>) {
+    let options = options(1);
+    let start = [Checkpoint::beginning()];
+    let mut task = Task::new(Arc::clone(&options), identity(0, 1), &start, now(0)).unwrap();
+    let relay = Relay::new(Arc::clone(&options), 0, 0, 1, &start[0], now(0)).unwrap();
+    let (mut relay, mut sent, mut out) = (relay.within(max), RelayOutputs::default(), TaskOutputs::default());
+    let records = records.iter().map(|(record, headers)| (*record, headers.iter().copied()));
+    relay.records_with_headers(now(0), records, &mut sent);
+    for (offset, record) in sent.iter().enumerate() {
+        assert!(record.value.len() + record.key.map_or(0, <[u8]>::len) <= max);
+        task.relayed(now(0), [by_user(offset as i64, record.value)], &mut out).unwrap();
+    }
+    let TaskTotals { consumed, counted, duplicates, late, rejected, .. } = task.totals();
+    assert_eq!(consumed, counted + duplicates + late + rejected);
+    (out.dead_letters, out.late)
+}
+
 fn seeds() -> std::ops::Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     match number("CLICKPULSE_SEED") {

@@ -6,6 +6,7 @@ use crate::exit::Chain;
 use crate::kafka::admin::Admin;
 use crate::kafka::cleanup::{Cleanup, cleanup};
 use crate::kafka::{ClientSettings, KafkaError};
+use crate::runtime::too_small;
 use crate::settings::{KafkaSettings, Settings, format_duration};
 
 /// How long a broker may take until it says anything: a handshake of TLS and SASL with one that is busy takes seconds.
@@ -49,6 +50,7 @@ pub(super) fn check(settings: &Settings, note: &mut impl FnMut(Verdict)) {
             kept(&client, &what, &input.topic, settings.lookback(), note);
         }
     }
+    sizes(&admin, settings).into_iter().for_each(&mut *note);
     co_partitioned(&partitions).map(&mut *note);
     let created = "does not exist yet; `processor run` creates it";
     let KafkaSettings { partials_topic, by_user_topic, incidents_topic, .. } = &settings.kafka;
@@ -88,6 +90,29 @@ fn topic(
             None
         }
     }
+}
+
+/// Topics beside the inputs that take smaller records than these may have; what does not exist is made large enough.
+fn sizes(admin: &Admin, settings: &Settings) -> Vec<Verdict> {
+    let mut wanted: Vec<(String, usize)> = Vec::new();
+    for input in &settings.inputs {
+        let beside =
+            [".dlq", ".late"].map(|suffix| (format!("{}{suffix}", input.topic), input.decoder.max_bytes));
+        wanted.extend(beside);
+        if !input.keyed {
+            wanted.push((settings.kafka.by_user_topic.clone(), input.decoder.max_bytes));
+        }
+    }
+    let topics: Vec<String> = wanted.iter().map(|(topic, _)| topic.clone()).collect();
+    let limits = match admin.record_limits(&topics, PATIENCE) {
+        Ok(limits) => limits,
+        Err(error) => return vec![warn("max.message.bytes", format!("cannot be read: {}", Chain(&error)))],
+    };
+    let problem = |(topic, bytes): (String, usize)| {
+        let found = too_small(&topic, *limits.get(&topic)?, bytes)?;
+        Some(warn(format!("topic {topic:?}"), found))
+    };
+    wanted.into_iter().filter_map(problem).collect()
 }
 
 /// A partition number of all inputs is one task, so events of one user meet only where the counts agree.

@@ -31,7 +31,7 @@ pub enum DlqError {
         source: KafkaError,
     },
     /// Sending failed part of the way.
-    #[error("cannot replay all dead letters of {topic}; run it again, which repeats those sent before")]
+    #[error("cannot replay all dead letters of {topic}; run it again, it sends none twice")]
     Replay {
         /// The input topic.
         topic: String,
@@ -55,8 +55,8 @@ pub fn run(command: &DlqCommand, settings: &Settings, out: &mut impl Write) -> R
     let done = match command {
         DlqCommand::List(filter) => list(filter, settings, &client, out),
         DlqCommand::Show { filter, limit } => show(filter, *limit as usize, settings, &client, out),
-        DlqCommand::Replay { filter, yes: true, .. } => replay(filter, settings, &client, out),
-        DlqCommand::Replay { filter, .. } => preview(filter, settings, &client, out),
+        DlqCommand::Replay { filter, limit, yes: true, .. } => replay(filter, *limit, settings, &client, out),
+        DlqCommand::Replay { filter, limit, .. } => preview(filter, *limit, settings, &client, out),
     };
     match done {
         Err(DlqError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -105,6 +105,7 @@ fn show(
 
 fn preview(
     filter: &DlqFilter,
+    limit: Option<u64>,
     settings: &Settings,
     client: &ClientSettings,
     out: &mut impl Write,
@@ -112,36 +113,55 @@ fn preview(
     let mut total = 0;
     for topic in topics(filter, settings) {
         for row in count(filter, client, topic)? {
-            writeln!(out, "{topic}: would send {} records rejected as {}", row.count, row.reason)?;
-            total += row.count;
+            if row.left > 0 {
+                writeln!(out, "{topic}: would send {} records rejected as {}", row.left, row.reason)?;
+            }
+            if row.sent > 0 {
+                writeln!(out, "{topic}: {} records rejected as {} were sent before", row.sent, row.reason)?;
+            }
+            if row.in_part > 0 {
+                writeln!(out, "{topic}: {} of {} are there in part only", row.in_part, row.reason)?;
+            }
+            total += row.left;
         }
     }
-    match total {
-        0 => writeln!(out, "There is nothing to send.")?,
-        _ => writeln!(out, "Nothing was sent. Add --yes to send these {total} records.")?,
+    match (total, limit) {
+        (0, _) => writeln!(out, "There is nothing to send.")?,
+        (total, Some(limit)) if limit < total => {
+            writeln!(out, "Nothing was sent. Add --yes to send the first {limit} of each topic's records.")?;
+        }
+        (total, _) => writeln!(out, "Nothing was sent. Add --yes to send these {total} records.")?,
     }
     Ok(())
 }
 
 fn replay(
     filter: &DlqFilter,
+    limit: Option<u64>,
     settings: &Settings,
     client: &ClientSettings,
     out: &mut impl Write,
 ) -> Result<(), DlqError> {
     for topic in topics(filter, settings) {
-        let outcome = match DeadLetters::of_input(client, topic).replay(filter.reason.as_deref(), PATIENCE) {
-            Err(ReplayError::Kafka(error @ KafkaError::UnknownTopic { .. })) => {
-                if_any(Err(error), topic, filter)?
-            }
-            other => other.map_err(|source| DlqError::Replay { topic: topic.to_owned(), source })?,
-        };
+        let outcome =
+            match DeadLetters::of_input(client, topic).replay(filter.reason.as_deref(), limit, PATIENCE) {
+                Err(ReplayError::Kafka(error @ KafkaError::UnknownTopic { .. })) => {
+                    if_any(Err(error), topic, filter)?
+                }
+                other => other.map_err(|source| DlqError::Replay { topic: topic.to_owned(), source })?,
+            };
         write!(out, "{topic}: {} records sent and acknowledged", outcome.replayed)?;
-        if outcome.other_reason > 0 {
-            write!(out, ", {} of other reasons left alone", outcome.other_reason)?;
-        }
-        if outcome.no_origin > 0 {
-            write!(out, ", {} that do not say where they came from cannot go back", outcome.no_origin)?;
+        for (count, what) in [
+            (outcome.sent_before, "sent before"),
+            (outcome.other_reason, "of other reasons left alone"),
+            (outcome.no_origin, "that do not say where they came from cannot go back"),
+            (outcome.in_part, "that are there in part only cannot go back"),
+            (outcome.no_partition, "of partitions that the topic does not have cannot go back"),
+            (outcome.too_large, "larger than the topic takes (max.message.bytes) cannot go back"),
+        ] {
+            if count > 0 {
+                write!(out, ", {count} {what}")?;
+            }
         }
         writeln!(out)?;
     }
@@ -162,6 +182,10 @@ struct Row {
     topic: String,
     reason: String,
     count: u64,
+    sent: u64,
+    left: u64,
+    again: u64,
+    in_part: u64,
     partitions: Vec<i32>,
     oldest_ms: Option<i64>,
     newest_ms: Option<i64>,
@@ -197,11 +221,19 @@ fn by_reason(topic: &str, counts: impl Iterator<Item = LetterCount>) -> Vec<Row>
             topic: topic.to_owned(),
             reason: count.reason,
             count: 0,
+            sent: 0,
+            left: 0,
+            again: 0,
+            in_part: 0,
             partitions: Vec::new(),
             oldest_ms: None,
             newest_ms: None,
         });
         row.count += count.count;
+        row.sent += count.sent;
+        row.left += count.left;
+        row.again += count.again;
+        row.in_part += count.in_part;
         row.partitions.extend(count.partition);
         row.oldest_ms = row.oldest_ms.into_iter().chain(count.oldest_ms).min();
         row.newest_ms = row.newest_ms.max(count.newest_ms);
@@ -215,17 +247,26 @@ fn write_table(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
     }
     let topic_width = rows.iter().map(|row| row.topic.len()).max().unwrap_or_default().max("INPUT".len());
     let reason_width = rows.iter().map(|row| row.reason.len()).max().unwrap_or_default().max("REASON".len());
-    let mut line = |topic: &str, reason: &str, count: &str, oldest: &str, newest: &str, partitions: &str| {
+    let mut line = |topic: &str,
+                    reason: &str,
+                    counts: [&str; 4],
+                    oldest: &str,
+                    newest: &str,
+                    partitions: &str| {
+        let [count, sent, again, in_part] = counts;
         writeln!(
             out,
-            "{topic:<topic_width$}  {reason:<reason_width$}  {count:>9}  {oldest:<20}  {newest:<20}  {partitions}"
+            "{topic:<topic_width$}  {reason:<reason_width$}  {count:>9}  {sent:>9}  {again:>9}  {in_part:>9}  \
+             {oldest:<20}  {newest:<20}  {partitions}"
         )
     };
-    line("INPUT", "REASON", "RECORDS", "OLDEST", "NEWEST", "PARTITIONS")?;
+    line("INPUT", "REASON", ["RECORDS", "SENT BACK", "AGAIN", "IN PART"], "OLDEST", "NEWEST", "PARTITIONS")?;
     for row in rows {
         let partitions: Vec<String> = row.partitions.iter().map(i32::to_string).collect();
         let (oldest, newest) = (time(row.oldest_ms), time(row.newest_ms));
-        line(&row.topic, &row.reason, &row.count.to_string(), &oldest, &newest, &partitions.join(","))?;
+        let counts = [row.count, row.sent, row.again, row.in_part].map(|count| count.to_string());
+        let counts = counts.each_ref().map(String::as_str);
+        line(&row.topic, &row.reason, counts, &oldest, &newest, &partitions.join(","))?;
     }
     Ok(())
 }
@@ -244,6 +285,10 @@ mod tests {
             reason: reason.into(),
             partition: Some(partition),
             count,
+            sent: 1,
+            left: count - 1,
+            again: 0,
+            in_part: u64::from(partition == 2),
             oldest_ms: Some(oldest_ms),
             newest_ms: Some(oldest_ms + 1_000),
         }
@@ -258,9 +303,9 @@ mod tests {
         let mut text = Vec::new();
         write_table(&rows, &mut text).unwrap();
         insta::assert_snapshot!(String::from_utf8(text).unwrap(), @r"
-        INPUT               REASON      RECORDS  OLDEST                NEWEST                PARTITIONS
-        clickstream_events  not_json          7  2025-08-20T20:00:00Z  2025-08-20T20:10:55Z  0,2
-        checkouts           unknown       12345  1970-01-01T00:00:00Z  1970-01-01T00:00:01Z  1
+        INPUT               REASON      RECORDS  SENT BACK      AGAIN    IN PART  OLDEST                NEWEST                PARTITIONS
+        clickstream_events  not_json          7          2          0          1  2025-08-20T20:00:00Z  2025-08-20T20:10:55Z  0,2
+        checkouts           unknown       12345          1          0          0  1970-01-01T00:00:00Z  1970-01-01T00:00:01Z  1
         ");
     }
 

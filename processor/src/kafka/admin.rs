@@ -1,10 +1,14 @@
 //! Topics: made at the start where they are missing, checked where they exist.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResource, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
+    TopicReplication,
+};
 use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -12,7 +16,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::describe::{TopicNow, describe};
 use super::members::static_member;
-use super::settings::RECORD_BYTES_MAX;
+use super::settings::{RECORD_BYTES_MAX, copy_bytes};
 use super::{ClientSettings, KafkaError, log, settings};
 
 /// A topic this program needs.
@@ -34,7 +38,7 @@ impl TopicSpec {
             name: name.to_owned(),
             partitions: Some(partitions),
             config: vec![
-                ("max.message.bytes", RECORD_BYTES_MAX.to_string()),
+                (MAX_MESSAGE_BYTES, RECORD_BYTES_MAX.to_string()),
                 ("retention.ms", retention_ms.to_string()),
             ],
         }
@@ -50,7 +54,7 @@ impl TopicSpec {
             name: name.to_owned(),
             partitions: Some(partitions),
             config: vec![
-                ("max.message.bytes", RECORD_BYTES_MAX.to_string()),
+                (MAX_MESSAGE_BYTES, RECORD_BYTES_MAX.to_string()),
                 ("retention.ms", retention_ms.to_string()),
             ],
         }
@@ -76,11 +80,32 @@ impl TopicSpec {
         Self::copies(format!("{input}.late"))
     }
 
-    /// A record with our headers is larger than it was, so these topics take what the input took and more.
+    /// Where `dlq replay` notes which letters of `input` it has sent: the last record of each key counts.
+    pub fn replayed(input: &str) -> Self {
+        Self {
+            name: format!("{input}.replayed"),
+            partitions: Some(1),
+            config: vec![("cleanup.policy", "compact".to_owned())],
+        }
+    }
+
+    /// For copies of records of `bytes`: with our headers a record is larger than it was.
+    #[must_use]
+    pub fn for_records(mut self, bytes: usize) -> Self {
+        let of_records = self.config.iter_mut().find(|(name, _)| *name == MAX_MESSAGE_BYTES);
+        if let Some((_, value)) = of_records {
+            *value = copy_bytes(bytes).to_string();
+        }
+        self
+    }
+
     fn copies(name: String) -> Self {
-        Self { name, partitions: None, config: vec![("max.message.bytes", RECORD_BYTES_MAX.to_string())] }
+        Self { name, partitions: None, config: vec![(MAX_MESSAGE_BYTES, RECORD_BYTES_MAX.to_string())] }
     }
 }
+
+/// The topic's setting for the largest record, with its batch around it.
+const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
 
 /// Who makes missing topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,6 +263,34 @@ impl Admin {
         Ok(())
     }
 
+    /// Bytes of the largest record that topics take (`max.message.bytes`). Those of which Kafka does not tell, as it may be
+    /// for want of the right to describe their settings, are left out.
+    ///
+    /// # Errors
+    /// [`KafkaError::Unreachable`], [`KafkaError::Failed`].
+    pub fn record_limits(
+        &self,
+        topics: &[String],
+        timeout: Duration,
+    ) -> Result<BTreeMap<String, usize>, KafkaError> {
+        let doing = "reading the settings of topics";
+        let client: AdminClient<DefaultClientContext> =
+            settings::create(&self.settings.to_admin_config()?, DefaultClientContext)?;
+        let asked: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+        let options = AdminOptions::new().request_timeout(Some(timeout));
+        let answers = runtime(doing)?
+            .block_on(client.describe_configs(&asked, &options))
+            .map_err(|error| self.unreachable_or(doing, timeout, &error))?;
+        let limit = |config: ConfigResource| {
+            let value = config.get(MAX_MESSAGE_BYTES)?.value.as_ref()?.parse().ok()?;
+            match config.specifier {
+                OwnedResourceSpecifier::Topic(topic) => Some((topic, value)),
+                _ => None,
+            }
+        };
+        Ok(answers.into_iter().filter_map(|answer| limit(answer.ok()?)).collect())
+    }
+
     fn create_topics(&self, topics: &[TopicSpec], timeout: Duration) -> Result<(), KafkaError> {
         let doing = "creating topics";
         let client: AdminClient<DefaultClientContext> =
@@ -252,10 +305,7 @@ impl Admin {
             })
             .collect();
         let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .map_err(|error| KafkaError::Other { doing, reason: error.to_string() })?;
-        let results = runtime
+        let results = runtime(doing)?
             .block_on(client.create_topics(&wanted, &options))
             .map_err(|error| self.unreachable_or(doing, timeout, &error))?;
         for result in results {
@@ -281,6 +331,11 @@ impl Admin {
     ) -> KafkaError {
         unreachable_or(&self.settings.brokers, doing, waited, error)
     }
+}
+
+fn runtime(doing: &'static str) -> Result<tokio::runtime::Runtime, KafkaError> {
+    let built = tokio::runtime::Builder::new_current_thread().build();
+    built.map_err(|error| KafkaError::Other { doing, reason: error.to_string() })
 }
 
 impl fmt::Debug for Admin {

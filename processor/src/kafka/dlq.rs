@@ -1,34 +1,28 @@
 //! Dead letters: counted, shown, and sent back to where they came from.
 
+mod opened;
+mod replay;
+mod sent;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use super::admin::{Admin, MissingTopics};
 use super::tail::{From, Record, TopicReader};
-use super::{ClientSettings, EpochAcks, KafkaError, KafkaOutbox, OutboxRecord, ProducerSettings};
+use super::{ClientSettings, KafkaError};
 
-/// Header names of a dead letter.
-pub mod header {
-    /// The typed reason, as in the contract: `not_json`, `missing_field`, …
-    pub const REASON: &str = "reason";
-    /// What exactly was wrong.
-    pub const DETAIL: &str = "detail";
-    /// The topic the record was read from.
-    pub const TOPIC: &str = "topic";
-    /// Its partition there.
-    pub const PARTITION: &str = "partition";
-    /// Its offset there.
-    pub const OFFSET: &str = "offset";
-    /// On a replayed record: `topic/partition/offset` of the dead letter, unique per letter.
-    pub const REPLAYED_FROM: &str = "replayed-from";
-}
+pub use super::letter::header;
+use opened::Opened;
+pub use replay::ReplayError;
 
 /// The dead letters of one input.
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
     settings: ClientSettings,
+    input: String,
     topic: String,
+    missing: MissingTopics,
 }
 
 /// Dead letters of one reason from one partition of the input.
@@ -40,6 +34,14 @@ pub struct LetterCount {
     pub partition: Option<i32>,
     /// How many.
     pub count: u64,
+    /// Of these, how many were sent back.
+    pub sent: u64,
+    /// Of these, how many a replay would try to send.
+    pub left: u64,
+    /// Of these, how many had been sent back before, and were refused again.
+    pub again: u64,
+    /// Of these, how many are there in part only.
+    pub in_part: u64,
     /// Broker timestamp of the oldest and the newest, in milliseconds since the epoch.
     pub oldest_ms: Option<i64>,
     /// See `oldest_ms`.
@@ -49,35 +51,59 @@ pub struct LetterCount {
 /// What a replay did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Replayed {
-    /// Records acknowledged in their original topic.
+    /// Records sent to their topic, for good.
     pub replayed: u64,
-    /// Records of another reason.
+    /// Letters that an earlier replay has sent.
+    pub sent_before: u64,
+    /// Letters of another reason.
     pub other_reason: u64,
-    /// Records that do not say where they came from, and so cannot go back.
+    /// Letters that do not say that they came from this input, and where from, and so cannot go back.
     pub no_origin: u64,
+    /// Letters that are not the whole record.
+    pub in_part: u64,
+    /// Letters of a partition that the input does not have any more.
+    pub no_partition: u64,
+    /// Letters larger than the input takes records now.
+    pub too_large: u64,
 }
 
-/// A replay stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// Reading or producing failed.
-    #[error(transparent)]
-    Kafka(#[from] KafkaError),
-    /// A record was not acknowledged; `replayed` before it were sent, so a second replay repeats some.
-    #[error("a replayed record was not delivered")]
-    NotDelivered(#[from] super::DeliveryError),
-    /// Kafka answers too slowly.
-    #[error("kafka did not acknowledge the replayed records within {waited:?}")]
-    NotAcknowledged {
-        /// How long was waited.
-        waited: Duration,
-    },
+impl Replayed {
+    fn no_origin(&mut self) -> &mut u64 {
+        &mut self.no_origin
+    }
+
+    fn in_part(&mut self) -> &mut u64 {
+        &mut self.in_part
+    }
+
+    fn no_partition(&mut self) -> &mut u64 {
+        &mut self.no_partition
+    }
+
+    fn too_large(&mut self) -> &mut u64 {
+        &mut self.too_large
+    }
 }
 
 impl DeadLetters {
     /// The dead letters of `input`, in `<input>.dlq`.
     pub fn of_input(settings: &ClientSettings, input: &str) -> Self {
-        Self { settings: settings.clone(), topic: format!("{input}.dlq") }
+        Self {
+            settings: settings.clone(),
+            input: input.to_owned(),
+            topic: format!("{input}.dlq"),
+            missing: MissingTopics::Create,
+        }
+    }
+
+    /// For a broker that makes topics by itself and knows no questions about them.
+    #[must_use]
+    pub fn leave_topics_to_broker(self) -> Self {
+        Self { missing: MissingTopics::LeaveToBroker, ..self }
+    }
+
+    fn can_be_asked(&self) -> bool {
+        self.missing == MissingTopics::Create
     }
 
     /// Counts all letters by reason and input partition.
@@ -85,18 +111,28 @@ impl DeadLetters {
     /// # Errors
     /// Those of [`DeadLetters::for_each`].
     pub fn list(&self, timeout: Duration) -> Result<Vec<LetterCount>, KafkaError> {
+        let sent = self.sent(&Admin::new(&self.settings)?, timeout)?;
         let mut counts: BTreeMap<(String, Option<i32>), LetterCount> = BTreeMap::new();
         self.for_each(timeout, |record| {
-            let reason = reason(record).to_owned();
-            let partition = record.header(header::PARTITION).and_then(|number| number.parse().ok());
+            let opened = Opened::of(record);
+            let (reason, partition) = (opened.reason().to_owned(), opened.partition());
             let entry = counts.entry((reason.clone(), partition)).or_insert_with(|| LetterCount {
                 reason,
                 partition,
                 count: 0,
+                sent: 0,
+                left: 0,
+                again: 0,
+                in_part: 0,
                 oldest_ms: None,
                 newest_ms: None,
             });
             entry.count += 1;
+            let was_sent = sent.has(record.partition, record.offset, opened.reason());
+            entry.sent += u64::from(was_sent);
+            entry.left += u64::from(!was_sent && !opened.is_in_part());
+            entry.again += u64::from(opened.was_replayed());
+            entry.in_part += u64::from(opened.is_in_part());
             entry.oldest_ms = entry.oldest_ms.into_iter().chain(record.timestamp_ms).min();
             entry.newest_ms = entry.newest_ms.max(record.timestamp_ms);
             Ok(true)
@@ -124,69 +160,6 @@ impl DeadLetters {
         Ok(found)
     }
 
-    /// Sends letters of a reason (or all) back to the topic they came from, with their key, bytes and own headers,
-    /// and waits for the acknowledgements. The partition is chosen by the key, as the first producer did.
-    ///
-    /// A letter replayed twice is counted twice unless its event has an `event_id`.
-    ///
-    /// # Errors
-    /// [`ReplayError`].
-    pub fn replay(&self, wanted: Option<&str>, timeout: Duration) -> Result<Replayed, ReplayError> {
-        let producer = ProducerSettings::new(self.settings.clone());
-        let outbox =
-            KafkaOutbox::new(&producer, |problem| tracing::warn!(%problem, "replaying dead letters"))?;
-        let (done, acknowledged) = mpsc::channel();
-        let epoch = EpochAcks::new(move |_| {
-            // The receiver is gone only if the replay has failed already.
-            let _ = done.send(());
-        });
-        let mut outcome = Replayed::default();
-        self.for_each(timeout, |record| {
-            if !is_wanted(record, wanted) {
-                outcome.other_reason += 1;
-            } else if let Some(origin) = record.header(header::TOPIC) {
-                self.send_back(&outbox, &epoch, record, origin)?;
-                outcome.replayed += 1;
-            } else {
-                outcome.no_origin += 1;
-            }
-            Ok(true)
-        })?;
-        epoch.seal();
-        acknowledged.recv_timeout(timeout).map_err(|_| ReplayError::NotAcknowledged { waited: timeout })?;
-        epoch.result()?;
-        Ok(outcome)
-    }
-
-    fn send_back(
-        &self,
-        outbox: &KafkaOutbox,
-        epoch: &Arc<EpochAcks>,
-        record: &Record,
-        origin: &str,
-    ) -> Result<(), KafkaError> {
-        let source = format!("{}/{}/{}", self.topic, record.partition, record.offset);
-        let mut headers: Vec<(&str, &[u8])> = record
-            .headers
-            .iter()
-            .filter(|(name, _)| !ours(name))
-            .map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or_default()))
-            .collect();
-        headers.push((header::REPLAYED_FROM, source.as_bytes()));
-        outbox.send(
-            epoch,
-            &OutboxRecord {
-                topic: origin,
-                partition: None,
-                key: record.key.as_deref(),
-                payload: record.payload.as_deref(),
-                headers: &headers,
-                // The broker's time of now would pass for a delay; that of the letter is the time it was refused.
-                timestamp_ms: record.timestamp_ms,
-            },
-        )
-    }
-
     /// Calls `visit` for every letter that is there now, until it returns false.
     ///
     /// # Errors
@@ -206,14 +179,18 @@ impl DeadLetters {
                     break;
                 }
             } else if last.elapsed() > timeout {
-                return Err(KafkaError::Unreachable {
-                    brokers: self.settings.brokers.clone(),
-                    doing: "reading dead letters",
-                    waited: timeout,
-                });
+                return Err(self.unreachable(timeout));
             }
         }
         Ok(())
+    }
+
+    fn unreachable(&self, waited: Duration) -> KafkaError {
+        KafkaError::Unreachable {
+            brokers: self.settings.brokers.clone(),
+            doing: "reading dead letters",
+            waited,
+        }
     }
 }
 
@@ -225,12 +202,7 @@ pub fn describe(record: &Record) -> String {
     }
     text.push('\n');
     for (name, value) in &record.headers {
-        let _ = writeln!(
-            text,
-            "  {}: {}",
-            printable(name.as_bytes()),
-            printable(value.as_deref().unwrap_or_default())
-        );
+        let _ = writeln!(text, "  {}: {}", printable(name), printable(value.as_deref().unwrap_or_default()));
     }
     let or_null = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or_else(|| "null".to_owned(), printable);
     let _ = writeln!(text, "  key: {}", or_null(&record.key));
@@ -261,24 +233,13 @@ fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-fn reason(record: &Record) -> &str {
-    record.header(header::REASON).unwrap_or("unknown")
+/// Whether a letter, or a late record, is not the whole record.
+pub(crate) fn is_in_part(record: &Record) -> bool {
+    Opened::of(record).is_in_part()
 }
 
 fn is_wanted(record: &Record, wanted: Option<&str>) -> bool {
-    wanted.is_none_or(|wanted| wanted == reason(record))
-}
-
-fn ours(name: &str) -> bool {
-    let names = [
-        header::REASON,
-        header::DETAIL,
-        header::TOPIC,
-        header::PARTITION,
-        header::OFFSET,
-        header::REPLAYED_FROM,
-    ];
-    names.contains(&name)
+    wanted.is_none_or(|wanted| wanted == Opened::of(record).reason())
 }
 
 #[cfg(test)]
@@ -302,7 +263,7 @@ mod tests {
             timestamp_ms: Some(5),
             key: None,
             payload: Some(b"oops".to_vec()),
-            headers: vec![("reason".to_owned(), Some(b"not_json".to_vec()))],
+            headers: vec![(b"reason".to_vec(), Some(b"not_json".to_vec()))],
         };
         let expected = "partition 1 offset 7 timestamp 5\n  reason: not_json\n  key: null\n  value: oops\n";
         assert_eq!(describe(&record), expected);

@@ -51,6 +51,12 @@ pub enum KafkaError {
         /// How long the call waited for room.
         waited: Duration,
     },
+    /// The topic, or the producer itself, takes no record of this size.
+    #[error("a record is larger than kafka topic `{topic}` takes (its max.message.bytes)")]
+    RecordTooLarge {
+        /// Its name.
+        topic: String,
+    },
     /// The broker or librdkafka refused; `doing` says what was asked.
     #[error("kafka failed while {doing}")]
     Failed {
@@ -80,6 +86,7 @@ impl KafkaError {
             | Self::Settings { .. }
             | Self::UnknownTopic { .. }
             | Self::UnsuitableTopic { .. }
+            | Self::RecordTooLarge { .. }
             | Self::Other { .. } => false,
         }
     }

@@ -1,5 +1,7 @@
 //! The way out: records of an epoch, counted until all of them are acknowledged.
 
+mod native;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,11 +11,13 @@ use std::time::{Duration, Instant};
 use rdkafka::Message as _;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::{KafkaError, KafkaProblem, ProducerSettings, log, settings};
+
+/// Name and value; `None` is a null value.
+pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// A record to produce.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,7 +31,7 @@ pub struct OutboxRecord<'a> {
     /// The value.
     pub payload: Option<&'a [u8]>,
     /// Headers in their order.
-    pub headers: &'a [(&'a str, &'a [u8])],
+    pub headers: &'a [Header<'a>],
     /// Milliseconds since the epoch; `None` is now.
     pub timestamp_ms: Option<i64>,
 }
@@ -68,6 +72,15 @@ pub struct DeliveryError {
     pub topic: String,
     /// Why.
     pub code: RDKafkaErrorCode,
+}
+
+impl DeliveryError {
+    /// The topic, where it takes no record, or no batch, as large as this.
+    #[must_use]
+    pub fn too_large(&self) -> Option<&str> {
+        use RDKafkaErrorCode as Code;
+        matches!(self.code, Code::MessageSizeTooLarge | Code::MessageBatchTooLarge).then_some(&*self.topic)
+    }
 }
 
 impl EpochAcks {
@@ -143,6 +156,7 @@ impl fmt::Debug for EpochAcks {
 pub struct KafkaOutbox {
     producer: Arc<BaseProducer<Context>>,
     queue_wait: Duration,
+    batch_bytes: usize,
     stopping: Arc<AtomicBool>,
     answers: Option<JoinHandle<()>>,
 }
@@ -177,7 +191,13 @@ impl KafkaOutbox {
                 doing: "starting the producer's thread",
                 reason: error.to_string(),
             })?;
-        Ok(Self { producer, queue_wait: settings.queue_wait, stopping, answers: Some(answers) })
+        let &ProducerSettings { queue_wait, batch_bytes, .. } = settings;
+        Ok(Self { producer, queue_wait, batch_bytes, stopping, answers: Some(answers) })
+    }
+
+    /// Bytes of its largest batch of several records.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        self.batch_bytes
     }
 
     /// Queues one record of an epoch, copying its bytes. Waits for room while the queue is full.
@@ -227,28 +247,16 @@ pub(super) fn queue(
     epoch: &Arc<EpochAcks>,
     record: &OutboxRecord<'_>,
 ) -> Result<(), KafkaError> {
-    let mut native: BaseRecord<'_, [u8], [u8], Arc<EpochAcks>> =
-        BaseRecord::with_opaque_to(record.topic, Arc::clone(epoch));
-    native.partition = record.partition;
-    native.key = record.key;
-    native.payload = record.payload;
-    native.timestamp = record.timestamp_ms;
-    if !record.headers.is_empty() {
-        let headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        native.headers = Some(
-            record
-                .headers
-                .iter()
-                .fold(headers, |headers, (key, value)| headers.insert(Header { key, value: Some(*value) })),
-        );
-    }
-    // Counted before it is queued, as the answer may come before `send` returns.
+    // Counted before it is queued, as the answer may come before the call returns.
     epoch.outstanding.fetch_add(1, Ordering::AcqRel);
-    let Err((error, _)) = producer.send(native) else { return Ok(()) };
+    let Err(code) = native::produce(producer, Arc::clone(epoch), record) else { return Ok(()) };
     epoch.answered();
-    match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::QueueFull) => Err(KafkaError::Backpressure { waited: Duration::ZERO }),
-        _ => Err(KafkaError::from_client("queueing a record", &error)),
+    match code {
+        RDKafkaErrorCode::QueueFull => Err(KafkaError::Backpressure { waited: Duration::ZERO }),
+        RDKafkaErrorCode::MessageSizeTooLarge => {
+            Err(KafkaError::RecordTooLarge { topic: record.topic.to_owned() })
+        }
+        code => Err(KafkaError::Failed { doing: "queueing a record", code }),
     }
 }
 

@@ -12,6 +12,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::Offset;
 
 use super::offsets::{self, Committed};
+use super::tail::Record;
 use super::{ClientSettings, KafkaError, admin, error, log, settings};
 
 /// A reader of some partitions of one topic, `read_committed`.
@@ -37,6 +38,12 @@ pub enum Scanned<'s> {
 pub struct ScannedRecord<'s>(BorrowedMessage<'s>);
 
 impl ScannedRecord<'_> {
+    /// A copy of everything.
+    #[must_use]
+    pub fn to_record(&self) -> Record {
+        Record::of(&self.0)
+    }
+
     /// Its partition.
     #[must_use]
     pub fn partition(&self) -> i32 {

@@ -51,6 +51,11 @@ pub struct ProducerSettings {
     pub delivery_timeout: Duration,
     /// Bytes waiting for delivery at most; beyond it [`super::Outbox::send`] waits.
     pub queue_bytes: usize,
+    /// Bytes of the largest record, at least 8 MiB.
+    pub record_bytes: usize,
+    /// Bytes of a batch at most, but for one with a single record: Kafka holds the batch against a topic's
+    /// `max.message.bytes`.
+    pub batch_bytes: usize,
     /// How long [`super::Outbox::send`] waits for room before it says [`KafkaError::Backpressure`].
     pub queue_wait: Duration,
 }
@@ -64,6 +69,8 @@ impl ProducerSettings {
             transactional_id: None,
             delivery_timeout: Duration::from_secs(86_400),
             queue_bytes: 64 << 20,
+            record_bytes: RECORD_BYTES_MAX,
+            batch_bytes: BATCH_BYTES,
             queue_wait: Duration::from_secs(30),
         }
     }
@@ -82,8 +89,23 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// Kafka answers with a larger batch all the same, if it is the first.
 const FETCH_BYTES_MIN: usize = 1 << 20;
 
-/// Largest record of `clickpulse.partials`, and so of the producer: 8 MiB.
+/// Largest record of `clickpulse.partials`, and of the producer where no input has larger ones: 8 MiB.
 pub(crate) const RECORD_BYTES_MAX: usize = 8 << 20;
+
+/// librdkafka's default for a batch.
+const BATCH_BYTES: usize = 1_000_000;
+
+/// Largest answer that is read, and largest batch once it is decompressed. librdkafka's default of 100 MB is less than a
+/// batch may have that a broker takes with its defaults, and what is larger is asked for again and again.
+const ANSWER_BYTES_MAX: &str = "1000000000";
+
+/// What the producer adds to a record of an input that it copies: our headers, and what says where it came from.
+const COPY_MARGIN: usize = 1 << 20;
+
+/// Bytes of the largest copy of a record of `record_bytes`, with what comes with it.
+pub(crate) fn copy_bytes(record_bytes: usize) -> usize {
+    (record_bytes + COPY_MARGIN).max(RECORD_BYTES_MAX)
+}
 
 impl ConsumerSettings {
     /// The librdkafka settings of a group member.
@@ -127,9 +149,13 @@ impl ProducerSettings {
         let mut config = self.client.base(Role::Producer);
         config
             .set("enable.idempotence", "true")
-            .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
+            .set("message.max.bytes", self.record_bytes.to_string())
             .set("message.timeout.ms", self.delivery_timeout.as_millis().to_string())
-            .set("queue.buffering.max.kbytes", (self.queue_bytes / 1024).max(1024).to_string());
+            // One record has to fit, or it is waited for in vain.
+            .set(
+                "queue.buffering.max.kbytes",
+                (self.queue_bytes.max(self.record_bytes + COPY_MARGIN) / 1024).to_string(),
+            );
         if let Some(id) = &self.transactional_id {
             config
                 .set("transactional.id", id)
@@ -138,6 +164,8 @@ impl ProducerSettings {
                 .set("message.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string());
         }
         self.client.apply_properties(&mut config, Role::Producer)?;
+        let theirs = config.get("batch.size").and_then(|bytes| bytes.parse().ok());
+        config.set("batch.size", self.batch_bytes.min(theirs.unwrap_or(BATCH_BYTES)).to_string());
         Ok(config)
     }
 }
@@ -259,6 +287,7 @@ impl Role {
                 // faster and holds far more memory when a worker waits: 300 bytes of librdkafka come with every record.
                 ("queued.min.messages", "20000"),
                 ("fetch.wait.max.ms", "100"),
+                ("receive.message.max.bytes", ANSWER_BYTES_MAX),
             ],
             Self::Producer => &[("compression.type", "lz4"), ("linger.ms", "5")],
             Self::Admin => &[],
@@ -327,7 +356,7 @@ const RESERVED: &[(&str, &str)] = &[
     ("log.queue", "librdkafka's log goes through the program's own"),
     ("max.in.flight", OURS_DELIVERY),
     ("max.in.flight.requests.per.connection", OURS_DELIVERY),
-    ("message.max.bytes", "partial windows need records of up to 8 MiB"),
+    ("message.max.bytes", "it follows inputs.max_record_bytes, and is 8 MiB at least"),
     ("metadata.broker.list", "set kafka.brokers"),
     ("partition.assignment.strategy", "co-partitioned inputs need range assignment"),
     ("queued.max.messages.kbytes", "set memory.budget"),
@@ -398,6 +427,25 @@ mod tests {
                 "librdkafka does not know `{name}`"
             );
         }
+    }
+
+    #[test]
+    fn a_batch_is_no_larger_than_the_least_topic_takes() {
+        let batch = |ours, theirs: &[(&str, &str)]| {
+            let settings = ProducerSettings { batch_bytes: ours, ..ProducerSettings::new(client(theirs)) };
+            settings.to_config().unwrap().get("batch.size").unwrap().to_owned()
+        };
+        assert_eq!(batch(BATCH_BYTES, &[]), "1000000");
+        assert_eq!(batch(50_000, &[("batch.size", "2000000")]), "50000");
+        assert_eq!(batch(BATCH_BYTES, &[("batch.size", "30000")]), "30000");
+    }
+
+    #[test]
+    fn the_largest_record_fits_into_the_queue() {
+        let settings = ProducerSettings { record_bytes: 65 << 20, ..ProducerSettings::new(client(&[])) };
+        let config = settings.to_config().unwrap();
+        let number = |name| config.get(name).unwrap().parse::<usize>().unwrap();
+        assert!(number("queue.buffering.max.kbytes") * 1024 > number("message.max.bytes"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::Offset;
 
 use super::{ClientSettings, KafkaError, admin, batch, error, log, settings};
@@ -42,15 +42,27 @@ pub struct Record {
     pub key: Option<Vec<u8>>,
     /// The value.
     pub payload: Option<Vec<u8>>,
-    /// Headers in their order; what is not UTF-8 in a name is replaced.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// Headers in their order, names as bytes.
+    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
 impl Record {
-    /// The first header of a name, as text.
+    /// The last header of a name, as text: ours come behind those of others.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.headers.iter().find(|(header, _)| header == name)?;
+        let (_, value) = self.headers.iter().rev().find(|(header, _)| header == name.as_bytes())?;
         std::str::from_utf8(value.as_deref()?).ok()
+    }
+
+    pub(super) fn of(message: &BorrowedMessage<'_>) -> Self {
+        let owned = |(name, value): (&[u8], Option<&[u8]>)| (name.to_vec(), value.map(<[u8]>::to_vec));
+        Self {
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis(),
+            key: message.key().map(<[u8]>::to_vec),
+            payload: message.payload().map(<[u8]>::to_vec),
+            headers: batch::headers_of(message).map(owned).collect(),
+        }
     }
 }
 
@@ -92,18 +104,7 @@ impl TopicReader {
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Record>, KafkaError> {
         match self.client.poll(timeout) {
             None => Ok(None),
-            Some(Ok(message)) => Ok(Some(Record {
-                partition: message.partition(),
-                offset: message.offset(),
-                timestamp_ms: message.timestamp().to_millis(),
-                key: message.key().map(<[u8]>::to_vec),
-                payload: message.payload().map(<[u8]>::to_vec),
-                headers: batch::headers_of(&message)
-                    .map(|(name, value)| {
-                        (String::from_utf8_lossy(name).into_owned(), value.map(<[u8]>::to_vec))
-                    })
-                    .collect(),
-            })),
+            Some(Ok(message)) => Ok(Some(Record::of(&message))),
             Some(Err(rdkafka::error::KafkaError::PartitionEOF(partition))) => {
                 let ended =
                     usize::try_from(partition).ok().and_then(|partition| self.ended.get_mut(partition));

@@ -49,6 +49,8 @@ pub enum TransactionEnd {
         reason: String,
         /// The group no longer takes offsets of this member: its partitions are or will be another's.
         membership_lost: bool,
+        /// The topic that takes no record, or no batch, as large as one of these.
+        too_large: Option<String>,
     },
 }
 
@@ -108,7 +110,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const ROOM_WAIT: Duration = Duration::from_millis(5);
 
 enum Failure {
-    Abort { reason: String, membership_lost: bool },
+    Abort { reason: String, membership_lost: bool, too_large: Option<String> },
     End(TransactionError),
 }
 
@@ -149,6 +151,18 @@ impl Transactor {
         let context = Context::new(move |problem| told(problem), &settings.client.brokers);
         let producer = settings::create(&settings.to_config()?, context)?;
         Ok(Self { producer, id, settings, problems, gives_up })
+    }
+
+    /// The same with smaller batches, to be [initialised](Transactor::init), where this one's are larger.
+    ///
+    /// # Errors
+    /// As [`Transactor::new`].
+    pub fn with_batches_within(&self, bytes: usize) -> Result<Option<Self>, KafkaError> {
+        if self.settings.batch_bytes <= bytes {
+            return Ok(None);
+        }
+        let settings = ProducerSettings { batch_bytes: bytes, ..self.settings.clone() };
+        Self::with(settings, Arc::clone(&self.problems), Arc::clone(&self.gives_up)).map(Some)
     }
 
     /// A new producer of the same name and settings, to be [initialised](Transactor::init): for one that cannot go on.
@@ -215,13 +229,34 @@ impl Transactor {
         generation: &ConsumerGroupMetadata,
         deadline: Duration,
     ) -> Result<TransactionEnd, TransactionError> {
+        self.run(content, Some(generation), deadline)
+    }
+
+    /// The same for content without offsets, of no group.
+    ///
+    /// # Errors
+    /// As [`Transactor::execute`].
+    pub fn execute_records(
+        &self,
+        content: &dyn Transaction,
+        deadline: Duration,
+    ) -> Result<TransactionEnd, TransactionError> {
+        self.run(content, None, deadline)
+    }
+
+    fn run(
+        &self,
+        content: &dyn Transaction,
+        generation: Option<&ConsumerGroupMetadata>,
+        deadline: Duration,
+    ) -> Result<TransactionEnd, TransactionError> {
         let mut patience = Patience::new(Instant::now(), deadline);
         match self.attempt(content, generation, &mut patience) {
             Ok(produced) => Ok(TransactionEnd::Committed(produced)),
             Err(Failure::End(error)) => Err(error),
-            Err(Failure::Abort { reason, membership_lost }) => {
+            Err(Failure::Abort { reason, membership_lost, too_large }) => {
                 self.abort(&mut patience)?;
-                Ok(TransactionEnd::Aborted { reason, membership_lost })
+                Ok(TransactionEnd::Aborted { reason, membership_lost, too_large })
             }
         }
     }
@@ -229,7 +264,7 @@ impl Transactor {
     fn attempt(
         &self,
         content: &dyn Transaction,
-        generation: &ConsumerGroupMetadata,
+        generation: Option<&ConsumerGroupMetadata>,
         patience: &mut Patience,
     ) -> Result<Vec<Produced>, Failure> {
         self.call("beginning a transaction", patience, || self.producer.begin_transaction())?;
@@ -237,10 +272,16 @@ impl Transactor {
         let sent = content.records(&mut |record| self.send(&acks, record, patience));
         acks.seal();
         if let Err(error) = sent {
-            return Err(Failure::Abort { reason: error.to_string(), membership_lost: false });
+            let reason = error.to_string();
+            let too_large = match error {
+                KafkaError::RecordTooLarge { topic } => Some(topic),
+                _ => None,
+            };
+            return Err(Failure::Abort { reason, membership_lost: false, too_large });
         }
         let offsets = content.offsets();
         if !offsets.is_empty() {
+            let generation = generation.expect("offsets are those of a group");
             let list = list_of_commits(offsets).map_err(|error| self.end("adding offsets", &error))?;
             self.call("adding offsets to the transaction", patience, || {
                 self.producer.send_offsets_to_transaction(&list, generation, CALL_TIMEOUT)
@@ -251,9 +292,11 @@ impl Transactor {
             serve(&self.producer, Duration::from_millis(10));
             self.lose_patience("delivering the records of a transaction", patience)?;
         }
-        let produced = acks
-            .result()
-            .map_err(|error| Failure::Abort { reason: error.to_string(), membership_lost: false })?;
+        let produced = acks.result().map_err(|error| Failure::Abort {
+            reason: error.to_string(),
+            membership_lost: false,
+            too_large: error.too_large().map(str::to_owned),
+        })?;
         self.call("committing a transaction", patience, || self.producer.commit_transaction(CALL_TIMEOUT))?;
         Ok(produced)
     }
@@ -310,7 +353,8 @@ impl Transactor {
                 && error.txn_requires_abort()
             {
                 let reason = format!("{step}: {}", error.string());
-                return Err(Failure::Abort { reason, membership_lost: means_membership_lost(error) });
+                let membership_lost = means_membership_lost(error);
+                return Err(Failure::Abort { reason, membership_lost, too_large: None });
             }
             if !is_retriable(&error) {
                 return Err(Failure::End(self.end(step, &error)));

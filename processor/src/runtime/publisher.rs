@@ -6,13 +6,15 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use processor_core::{EpochId, EpochPayload, RelayOutputs, TaskOutputs};
+use processor_core::{DeadLetter, EpochId, EpochPayload, LateRecord, RelayOutputs, TaskOutputs};
 use rdkafka::consumer::ConsumerGroupMetadata;
 
 use super::RunError;
+use super::aside::{Aside, Kind};
 use super::renewals::Renewals;
 use super::shared::Shared;
 use super::stage0::Relayed;
+use crate::kafka::letter::Letter;
 use crate::kafka::{
     Commit, Consumer, EpochAcks, KafkaError, KafkaOutbox, OutboxRecord, Produced, Transaction,
     TransactionEnd, TransactionError, Transactor,
@@ -65,6 +67,10 @@ pub(super) enum Published {
     Aborted {
         reason: String,
         membership_lost: bool,
+    },
+    /// At least once: a topic took no record as large as one of it. Some of it may be there.
+    TooLarge {
+        topic: String,
     },
     Failed(RunError),
 }
@@ -153,16 +159,18 @@ impl Publisher {
 
     fn send(&self, outbox: &KafkaOutbox, id: EpochId, epoch: &mut TaskEpoch) -> Result<(), RunError> {
         let (answer, topic) = (self.answer.clone(), self.shared.partials_topic.clone());
+        let aside = Aside::of(&self.shared);
         let acks = EpochAcks::new(move |acks| {
             let published = match acks.result() {
                 Ok(produced) => Published::Done(last_partials(&produced, &topic)),
+                Err(error) if error.too_large().is_some() => Published::TooLarge { topic: error.topic },
                 Err(error) => Published::Failed(RunError::Output(error.to_string())),
             };
             let _ = answer.send((id, published)); // nobody waits any more at the end of the run
         });
         let outputs = std::mem::take(&mut epoch.outputs);
         let relayed = epoch.relayed.as_ref().map(|relayed| &*relayed.records);
-        let sent = records(&self.shared, &outputs, relayed, &mut |record| loop {
+        let sent = records(&self.shared, &aside, &outputs, relayed, &mut |record| loop {
             match outbox.send(&acks, record) {
                 // The same call may be made again: Kafka does not take records for now, and nothing else is read.
                 Err(error @ KafkaError::Backpressure { .. }) => self.shared.error(&error),
@@ -170,6 +178,7 @@ impl Publisher {
             }
         });
         acks.seal();
+        aside.tell(&self.shared);
         sent.map_err(|error| RunError::Output(error.to_string()))
     }
 }
@@ -204,7 +213,7 @@ impl Transactions {
         let shared = &self.shared;
         let sent_at = Instant::now();
         let offsets = shared.without_missing(job.epoch.offsets());
-        let content = Content { shared, epoch: &job.epoch, offsets };
+        let content = Content { shared, epoch: &job.epoch, offsets, aside: Aside::of(shared) };
         match self.transactor.execute(&content, &job.generation, shared.transaction_deadline) {
             Ok(TransactionEnd::Committed(produced)) => {
                 if !content.offsets.is_empty() {
@@ -212,9 +221,16 @@ impl Transactions {
                 }
                 shared.transactions.committed(sent_at.elapsed());
                 shared.committed_in_transaction(&content.offsets);
+                content.aside.tell(shared);
                 Published::Done(last_partials(&produced, &shared.partials_topic))
             }
-            Ok(TransactionEnd::Aborted { reason, membership_lost }) => {
+            Ok(TransactionEnd::Aborted { reason, too_large: Some(topic), .. }) => {
+                match self.make_room(&topic) {
+                    Ok(membership_lost) => Published::Aborted { reason, membership_lost },
+                    Err(error) => Published::Failed(error),
+                }
+            }
+            Ok(TransactionEnd::Aborted { reason, membership_lost, .. }) => {
                 Published::Aborted { reason, membership_lost }
             }
             Err(error) if error.ends_the_producer_only() => match self.renew(error) {
@@ -223,6 +239,24 @@ impl Transactions {
             },
             Err(error) => Published::Failed(error.into()),
         }
+    }
+
+    /// A topic takes no record, or no batch, as large as there was: what goes to it is cut to fit from now on. Returns
+    /// whether everything starts from what is committed, as what was re-keyed has its size already.
+    fn make_room(&mut self, topic: &str) -> Result<bool, RunError> {
+        let shared = &self.shared;
+        shared.topic_refused(topic);
+        if let Some(transactor) = self.transactor.with_batches_within(shared.room.least())? {
+            self.transactor = transactor;
+            self.transactor.init_again(shared.transaction_deadline, |error| {
+                shared.problem(format!("starting transactions again: {error}"));
+            })?;
+        }
+        let relayed = shared.core.rekeyed.as_ref().is_some_and(|rekeyed| rekeyed.topic == topic);
+        if relayed {
+            self.consumer.rejoin();
+        }
+        Ok(relayed)
     }
 
     /// Goes on with a new producer. Whether the transaction was committed before the end of the old one is not known
@@ -258,6 +292,7 @@ struct Content<'a> {
     shared: &'a Shared,
     epoch: &'a TaskEpoch,
     offsets: Vec<Commit>,
+    aside: Aside,
 }
 
 impl Transaction for Content<'_> {
@@ -266,7 +301,7 @@ impl Transaction for Content<'_> {
         send: &mut dyn FnMut(&OutboxRecord<'_>) -> Result<(), KafkaError>,
     ) -> Result<(), KafkaError> {
         let relayed = self.epoch.relayed.as_ref().map(|relayed| &*relayed.records);
-        records(self.shared, &self.epoch.outputs, relayed, send)
+        records(self.shared, &self.aside, &self.epoch.outputs, relayed, send)
     }
 
     fn offsets(&self) -> &[Commit] {
@@ -282,6 +317,7 @@ fn last_partials(produced: &[Produced], topic: &str) -> BTreeMap<u32, i64> {
 /// The records of an epoch's outputs: what was re-keyed, partials, dead letters, late records.
 fn records(
     shared: &Shared,
+    aside: &Aside,
     outputs: &BTreeMap<i32, Arc<TaskOutputs>>,
     relayed: Option<&RelayOutputs>,
     send: &mut dyn FnMut(&OutboxRecord<'_>) -> Result<(), KafkaError>,
@@ -307,45 +343,21 @@ fn records(
             })?;
         }
         for letter in &outputs.dead_letters {
-            let source = Source { input: letter.input, partition: letter.partition, offset: letter.offset };
-            let bytes = (letter.key.as_deref(), letter.value.as_deref());
-            copy(shared, ".dlq", &source, (letter.reason.name(), &letter.detail), bytes, send)?;
+            let DeadLetter { input, partition, offset, reason, detail, key, value, headers, cut } = letter;
+            let (key, value) = (key.as_deref(), value.as_deref());
+            let (topic, reason, partition, offset) =
+                (aside.input(*input), reason.name(), *partition, *offset);
+            let letter = Letter { reason, detail, topic, partition, offset, key, value, headers, cut: *cut };
+            aside.send(*input, Kind::DeadLetters, &letter, send)?;
         }
         for late in &outputs.late {
-            let source = Source { input: late.input, partition: late.partition, offset: late.offset };
-            let bytes = (late.key.as_deref(), late.value.as_deref());
-            copy(shared, ".late", &source, ("late", &late.detail), bytes, send)?;
+            let LateRecord { input, partition, offset, detail, key, value, headers } = late;
+            let (key, value) = (key.as_deref(), value.as_deref());
+            let (topic, partition, offset) = (aside.input(*input), *partition, *offset);
+            let reason = "late";
+            let letter = Letter { reason, detail, topic, partition, offset, key, value, headers, cut: None };
+            aside.send(*input, Kind::Late, &letter, send)?;
         }
     }
     Ok(())
-}
-
-/// Where a copied record comes from.
-struct Source {
-    input: usize,
-    partition: u32,
-    offset: i64,
-}
-
-/// The original bytes of a record, for a topic beside its own.
-fn copy(
-    shared: &Shared,
-    suffix: &str,
-    source: &Source,
-    (reason, detail): (&str, &str),
-    (key, payload): (Option<&[u8]>, Option<&[u8]>),
-    send: &mut dyn FnMut(&OutboxRecord<'_>) -> Result<(), KafkaError>,
-) -> Result<(), KafkaError> {
-    let input = shared.core.configured().nth(source.input).expect("outputs name a configured input");
-    let input = &input.topic;
-    let topic = format!("{input}{suffix}");
-    let (partition, offset) = (source.partition.to_string(), source.offset.to_string());
-    let headers = [
-        ("reason", reason.as_bytes()),
-        ("detail", detail.as_bytes()),
-        ("topic", input.as_bytes()),
-        ("partition", partition.as_bytes()),
-        ("offset", offset.as_bytes()),
-    ];
-    send(&OutboxRecord { topic: &topic, key, payload, headers: &headers, ..Default::default() })
 }

@@ -168,6 +168,7 @@ pub(super) fn publish(shared: &Shared) {
         status.tasks = tasks.into_values().collect();
         status.relays = reports.relays.values().cloned().collect();
         status.relayed = reports.relayed;
+        status.cut = shared.cut.load(Ordering::Relaxed);
         status.epochs = shared.epochs.load(Ordering::Relaxed);
         status.epochs_in_flight = reports.in_flight.values().sum();
         status.commit_age_ms = (committed_at > 0).then(|| (now_ms - committed_at).max(0));

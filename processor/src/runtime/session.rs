@@ -16,7 +16,7 @@ use super::renewals::Renewals;
 use super::shared::Shared;
 use super::topics::Topics;
 use super::worker::{self, Worker};
-use super::{RunError, RunOptions, report};
+use super::{RunError, RunOptions, report, topology};
 use crate::kafka::{
     Assignments, ClientSettings, Consumer, ConsumerSettings, KafkaProblem, ProducerSettings, Transactor,
 };
@@ -155,6 +155,8 @@ impl Session<'_> {
         for worker in 0..workers {
             let instance = report::instance_name(settings, self.port);
             let mut producer = ProducerSettings::new((*client).clone());
+            producer.record_bytes = topology::record_bytes(settings);
+            producer.batch_bytes = producer.batch_bytes.min(shared.room.least());
             producer.transactional_id = Some(format!("{}-{instance}-{worker}", settings.kafka.group_id));
             let transactor = Transactor::new(&producer, report::producer_problems(board))?
                 .until(Arc::clone(&shared.gives_up));

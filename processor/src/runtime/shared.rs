@@ -13,7 +13,7 @@ use super::layout::Layout;
 use super::ledger::Ledger;
 use super::sinks::Sinks;
 use super::stage0::SourceId;
-use crate::kafka::{Commit, KafkaOutbox, KafkaProblem, Membership};
+use crate::kafka::{Commit, KafkaOutbox, KafkaProblem, Membership, Room};
 use crate::live::Live;
 use crate::settings::{MemoryPlan, Settings};
 use crate::state::Snapshots;
@@ -36,6 +36,9 @@ pub(super) struct Shared {
     pub(super) delivery: Delivery,
     pub(super) transaction_deadline: Duration,
     pub(super) outbox: Arc<KafkaOutbox>,
+    pub(super) room: Room,
+    /// Records that were set aside in part.
+    pub(super) cut: AtomicU64,
     pub(super) membership: Arc<Membership>,
     pub(super) sink: Sinks,
     /// `None` where they are off.
@@ -70,6 +73,7 @@ pub(super) struct Shared {
 /// What a run consists of besides its threads.
 pub(super) struct Parts {
     pub(super) outbox: Arc<KafkaOutbox>,
+    pub(super) room: Room,
     pub(super) membership: Arc<Membership>,
     pub(super) sink: Sinks,
     pub(super) snapshots: Option<Snapshots>,
@@ -111,7 +115,7 @@ struct Sample {
 impl Shared {
     pub(super) fn new(layout: Layout, memory: MemoryPlan, parts: Parts, settings: &Settings) -> Self {
         let core = Arc::clone(&layout.core);
-        let Parts { outbox, membership, sink, snapshots, board, live, compacted } = parts;
+        let Parts { outbox, room, membership, sink, snapshots, board, live, compacted } = parts;
         Self {
             origin: core.origin(&settings.kafka.group_id),
             task_topics: core.task_topics().map(str::to_owned).collect(),
@@ -126,6 +130,8 @@ impl Shared {
             delivery: settings.kafka.delivery,
             transaction_deadline: settings.kafka.transaction_deadline,
             outbox,
+            room,
+            cut: AtomicU64::new(0),
             membership,
             sink,
             snapshots,
@@ -201,6 +207,15 @@ impl Shared {
         if self.board.error(now().millis(), text) {
             tracing::warn!("{line}");
         }
+    }
+
+    /// A topic has refused a record for its size: what goes there is cut to what it takes now.
+    pub(super) fn topic_refused(&self, topic: &str) {
+        let room = self.room.refused(topic);
+        self.problem(format!(
+            "kafka topic `{topic}` takes no records as large as before: larger ones than {room} bytes are set aside in \
+             part; raise its max.message.bytes"
+        ));
     }
 
     /// What a Kafka client says by itself, for the log and the page.

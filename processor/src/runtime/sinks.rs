@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::RunError;
 use crate::files::{FileConfig, FileSink};
 use crate::influx::{DeadLine, InfluxConfig, InfluxSink, Tuning};
-use crate::kafka::{EpochAcks, KafkaOutbox, Membership, OutboxRecord};
+use crate::kafka::{EpochAcks, Header, KafkaOutbox, Membership, OutboxRecord};
 use crate::settings::Settings;
 use crate::sink::{Ack, PointBatch, PointSink, SinkStatus};
 
@@ -55,7 +55,8 @@ fn dead_point(outbox: &KafkaOutbox, dead: &DeadLine) {
     let acks = EpochAcks::new(move |_| {
         let _ = answered.send(()); // whoever waits no longer needs no answer
     });
-    let headers = [("reason", dead.reason.as_bytes()), ("bucket", dead.bucket.as_bytes())];
+    let headers: [Header<'_>; 2] =
+        [(b"reason", Some(dead.reason.as_bytes())), (b"bucket", Some(dead.bucket.as_bytes()))];
     let record = OutboxRecord {
         topic: DEAD_POINTS_TOPIC,
         payload: Some(&dead.line),

@@ -132,13 +132,16 @@ impl Stage0 {
     pub(super) fn records(&mut self, input: usize, run: &Run<'_>) {
         let Some(slot) = self.relays.get_mut(&(input, run.partition())) else { return };
         let end = slot.end.unwrap_or(i64::MAX);
-        let records = run.iter().take_while(|message| message.offset() < end).map(|message| Record {
-            offset: message.offset(),
-            timestamp_ms: message.timestamp_ms().unwrap_or(0),
-            key: message.key(),
-            value: message.payload(),
+        let records = run.iter().take_while(|message| message.offset() < end).map(|message| {
+            let record = Record {
+                offset: message.offset(),
+                timestamp_ms: message.timestamp_ms().unwrap_or(0),
+                key: message.key(),
+                value: message.payload(),
+            };
+            (record, message.headers())
         });
-        slot.relay.records(now(), records, &mut self.out);
+        slot.relay.records_with_headers(now(), records, &mut self.out);
         if run.iter().last().is_some_and(|last| last.offset() >= end) {
             slot.relay.read_to(end); // markers of transactions may lie before it
         }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use events::Timestamp;
-use processor_core::{Delivery, EpochId, Record, TaskEpochs, TaskOutputs};
+use processor_core::{Delivery, EpochId, Headers, Record, TaskEpochs, TaskOutputs};
 
 use super::RunError;
 use super::publisher::{Publisher, RELAYS, TaskEpoch};
@@ -194,7 +194,12 @@ impl Stage1 {
                 RunError::Output(format!("{topic} [{partition}] at offset {offset}: {error}"))
             })?;
         } else {
+            let (letters, late) = (out.dead_letters.len(), out.late.len());
             slot.task.records(input, now(), records, out);
+            // Only now, and only of those that are set aside: librdkafka parses headers when they are asked for.
+            let aside = out.dead_letters[letters..].iter_mut().map(|of| (of.offset, &mut of.headers));
+            add_headers(run, aside);
+            add_headers(run, out.late[late..].iter_mut().map(|of| (of.offset, &mut of.headers)));
         }
         let others = out.dead_letters.len() + out.late.len();
         self.open_bytes = self.outputs.values().map(TaskOutputs::bytes).sum();
@@ -302,6 +307,15 @@ impl Stage1 {
             self.seal();
             self.publish_status();
         }
+    }
+}
+
+/// Gives records of a run, told by their offsets in its order, the headers that they have there.
+fn add_headers<'o>(run: &Run<'_>, aside: impl Iterator<Item = (i64, &'o mut Headers)>) {
+    let mut messages = run.iter();
+    for (offset, headers) in aside {
+        let message = messages.find(|message| message.offset() == offset);
+        *headers = message.expect("what is set aside was in the run").headers().collect();
     }
 }
 

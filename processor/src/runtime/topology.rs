@@ -8,9 +8,9 @@ use processor_core::Options;
 use super::layout::{Layout, Names, keyed_tasks};
 use super::{RunError, RunOptions, sinks};
 use crate::exit::Chain;
-use crate::kafka::admin::{Admin, TopicSpec};
+use crate::kafka::admin::{Admin, MissingTopics, TopicSpec};
 use crate::kafka::cleanup::cleanup;
-use crate::kafka::{ClientSettings, KafkaError};
+use crate::kafka::{ClientSettings, KafkaError, Room, copy_bytes};
 use crate::settings::{Settings, format_duration};
 use crate::shutdown::Shutdown;
 use crate::sink::PointSink as _;
@@ -24,6 +24,8 @@ const REMINDER: Duration = Duration::from_secs(10);
 const MERGE_PARTITIONS_MAX: i32 = 8;
 /// How long one question may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
+/// What our headers add to a record, and a key of some length.
+const COPY_HEADERS: usize = 1 << 10;
 /// Between two tries to find out about topics.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -111,6 +113,39 @@ impl Search<'_> {
     }
 }
 
+/// Bytes of the largest record that is produced.
+pub(super) fn record_bytes(settings: &Settings) -> usize {
+    let largest = settings.inputs.iter().map(|input| input.decoder.max_bytes).max();
+    copy_bytes(largest.unwrap_or_default())
+}
+
+/// How large records may be that are written, and what is said of topics that an operator has made for smaller ones.
+pub(super) fn room(settings: &Settings, client: &ClientSettings, missing: MissingTopics) -> Room {
+    let client = (missing == MissingTopics::Create).then(|| client.clone());
+    let room = Room::new(record_bytes(settings), client, &output_topics(settings));
+    for input in &settings.inputs {
+        for suffix in [".dlq", ".late"] {
+            let topic = format!("{}{suffix}", input.topic);
+            if let Some(problem) = too_small(&topic, room.of(&topic), input.decoder.max_bytes) {
+                tracing::warn!("kafka topic `{topic}` {problem}");
+            }
+        }
+    }
+    room
+}
+
+/// What is wrong with a topic that takes records of `room` bytes, for copies of an input's, and the cure.
+pub(crate) fn too_small(topic: &str, room: usize, max_record_bytes: usize) -> Option<String> {
+    (room < max_record_bytes.saturating_add(COPY_HEADERS)).then(|| {
+        format!(
+            "takes records of {room} bytes (max.message.bytes), and the input's max_record_bytes is {max_record_bytes}: \
+             larger ones are set aside in part. Let it take more: kafka-configs.sh --alter --topic {topic} \
+             --add-config max.message.bytes={}",
+            copy_bytes(max_record_bytes)
+        )
+    })
+}
+
 /// What is written to in Kafka, with the partitions of what is divided among tasks or merges.
 fn outputs(settings: &Settings, tasks: i32, merges: i32) -> Vec<TopicSpec> {
     let mut topics = vec![
@@ -118,10 +153,14 @@ fn outputs(settings: &Settings, tasks: i32, merges: i32) -> Vec<TopicSpec> {
         TopicSpec::incidents(&settings.kafka.incidents_topic),
     ];
     if settings.inputs.iter().any(|input| !input.keyed) {
-        topics.push(TopicSpec::by_user(&settings.kafka.by_user_topic, tasks));
+        let of_unkeyed =
+            settings.inputs.iter().filter(|input| !input.keyed).map(|input| input.decoder.max_bytes);
+        let largest = of_unkeyed.max().unwrap_or_default();
+        topics.push(TopicSpec::by_user(&settings.kafka.by_user_topic, tasks).for_records(largest));
     }
     for input in &settings.inputs {
-        topics.extend([TopicSpec::dead_letters(&input.topic), TopicSpec::late(&input.topic)]);
+        let beside = [TopicSpec::dead_letters(&input.topic), TopicSpec::late(&input.topic)];
+        topics.extend(beside.map(|topic| topic.for_records(input.decoder.max_bytes)));
     }
     if settings.influxdb.is_some() {
         topics.push(TopicSpec::dead_points(sinks::DEAD_POINTS_TOPIC));

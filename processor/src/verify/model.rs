@@ -147,6 +147,7 @@ impl Model {
             reason: reason.into(),
             detail: "".into(),
             bytes: bytes_of(record.key, record.value),
+            in_part: false,
             written: 0,
         };
         let event = match decoder.decode(record.value) {

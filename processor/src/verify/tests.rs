@@ -156,7 +156,8 @@ fn copies(entries: &[(i64, &str, &str, &str)]) -> Aside {
     let mut aside = Aside::default();
     for (offset, reason, detail, value) in entries {
         let bytes = bytes_of(None, Some(value.as_bytes()));
-        let copied = Copied { reason: (*reason).into(), detail: (*detail).into(), bytes, written: 0 };
+        let copied =
+            Copied { reason: (*reason).into(), detail: (*detail).into(), bytes, in_part: false, written: 0 };
         aside.add((0, 0, *offset), copied);
     }
     aside

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::aside::{Aside, Copied, bytes_of};
 use super::report::Report;
+use crate::kafka::dlq::is_in_part;
 use crate::kafka::scan::Scan;
 use crate::kafka::tail::{self, TopicReader};
 use crate::kafka::{ClientSettings, KafkaError};
@@ -53,6 +54,7 @@ pub(super) fn aside(
                         reason: record.header("reason").unwrap_or_default().into(),
                         detail: record.header("detail").unwrap_or_default().into(),
                         bytes: bytes_of(record.key.as_deref(), record.payload.as_deref()),
+                        in_part: is_in_part(record),
                         written,
                     },
                 ),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use processor::kafka::admin::{Admin, MissingTopics, TopicSpec};
+use processor::kafka::dlq::DeadLetters;
 use processor::kafka::{ClientSettings, ConsumerSettings};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -47,6 +48,14 @@ impl Cluster {
 
     pub(crate) fn client(&self) -> ClientSettings {
         ClientSettings { brokers: self.brokers(), client_id: "test".to_owned(), properties: BTreeMap::new() }
+    }
+
+    pub(crate) fn dead_letters(&self, input: &str) -> DeadLetters {
+        let letters = DeadLetters::of_input(&self.client(), input);
+        match self {
+            Self::Mock(_) => letters.leave_topics_to_broker(),
+            Self::Real(_) => letters,
+        }
     }
 
     pub(crate) fn member(&self, group: &str, properties: &[(&str, &str)]) -> ConsumerSettings {

@@ -173,6 +173,7 @@ fn verified(logs: &[Log], pipeline: &Pipeline, points: &Points, closed: i64) -> 
                 reason: copy.reason.as_str().into(),
                 detail: copy.detail.as_str().into(),
                 bytes: bytes_of(None, copy.value.as_deref()),
+                in_part: false,
                 written: copy.written_ms * 1_000,
             };
             aside.add(copy.position, copied);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use processor_core::{Delivery, Notice, Relay, Task, TaskIdentity};
 
 use super::Coordinator;
+use crate::kafka::letter::RECORD_OVERHEAD;
 use crate::kafka::{AssignedPartition, Commit, Consumer, KafkaError, Start, StartAt};
 use crate::runtime::RunError;
 use crate::runtime::found::Found;
@@ -207,7 +208,9 @@ impl Coordinator {
             self.say((topic, *partition), notice);
         }
         let Layout { core, tasks, .. } = &found.layout;
-        let relay = Relay::new(Arc::clone(core), id.0, id.1 as u32, *tasks, &start, now())?;
+        let by_user = core.rekeyed.as_ref().map_or("", |rekeyed| &rekeyed.topic);
+        let room = self.shared.room.of(by_user).saturating_sub(RECORD_OVERHEAD);
+        let relay = Relay::new(Arc::clone(core), id.0, id.1 as u32, *tasks, &start, now())?.within(room);
         tracing::info!(partition, topic, next = start.next_offset, "relay assigned");
         Ok(RelaySlot::new(id, relay, start, end))
     }

@@ -185,6 +185,17 @@ impl Stage1 {
                 Ok(())
             }
             Published::Failed(error) => Err(error),
+            Published::TooLarge { topic } => {
+                self.shared.topic_refused(&topic);
+                if self.shared.room.least() < self.shared.outbox.batch_bytes() {
+                    let text = format!("kafka topic `{topic}` takes no batches as large as before");
+                    return Err(RunError::Output(text));
+                }
+                self.epochs.aborted(id);
+                self.membership_lost = true;
+                self.consumer.rejoin(); // from what is committed, with letters that fit
+                Ok(())
+            }
             Published::Aborted { reason, membership_lost } => {
                 self.shared.transactions.aborted(&reason);
                 self.epochs.aborted(id);
