@@ -36,7 +36,8 @@
 mod decoder;
 mod event;
 mod field;
-mod logline;
+#[doc(hidden)]
+pub mod logline;
 mod moment;
 mod names;
 mod number;
