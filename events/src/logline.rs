@@ -83,7 +83,7 @@ pub fn request_line(text: &str) -> Option<(Option<&str>, &str)> {
     }
     let target = without_version(rest.trim());
     if method.eq_ignore_ascii_case("CONNECT") {
-        return Some((Some(method), ""));
+        return Some((Some(method), &target[..0])); // Of the text as everything else, for those who ask where.
     }
     (is_target(target) || target == "*").then_some((Some(method), one_slash(target)))
 }

@@ -157,6 +157,13 @@ fn what_is_no_line_of_an_access_log_is_none() {
 }
 
 #[test]
+fn even_an_empty_target_has_its_place_in_the_text() {
+    let text = "CONNECT host.example:443 HTTP/1.1";
+    let (_, target) = request_line(text).unwrap();
+    assert_eq!((target, target.as_ptr() as usize - text.as_ptr() as usize), ("", "CONNECT ".len()));
+}
+
+#[test]
 fn a_request_line_is_taken_apart() {
     let cases = [
         ("GET /x HTTP/1.1", Some((Some("GET"), "/x"))),
@@ -223,7 +230,11 @@ proptest! {
             let _ = parse(&text, common);
             let _ = parse(&format!("{text}{tail}"), common);
         }
-        let _ = request_line(&text);
-        let _ = request_line(&tail);
+        for text in [text, tail] {
+            let within = |part: &str| text.as_bytes().as_ptr_range().contains(&part.as_ptr());
+            if let Some((method, target)) = request_line(&text) {
+                prop_assert!(method.is_none_or(within) && (within(target) || target.is_empty()));
+            }
+        }
     }
 }
