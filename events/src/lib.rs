@@ -36,11 +36,13 @@
 mod decoder;
 mod event;
 mod field;
-mod logline;
+#[doc(hidden)]
+pub mod logline;
 mod moment;
 mod names;
 mod number;
 mod options;
+mod presets;
 mod rejection;
 mod time_format;
 mod timestamp;
@@ -50,6 +52,7 @@ pub use decoder::{Decoder, PlainEvent};
 pub use event::{Event, EventType};
 pub use field::{Field, FieldSet, Notes};
 pub use options::{DecoderOptions, Format, Mapping, OptionsError};
+pub use presets::{Preset, preset};
 pub use rejection::{Reason, Rejection};
 pub use time_format::TimeFormat;
 pub use timestamp::Timestamp;

@@ -39,16 +39,21 @@ pub(crate) fn from_number(number: &str) -> Option<Timestamp> {
 /// the next day.
 #[inline]
 pub(crate) fn from_text(text: &str) -> Option<Timestamp> {
-    rfc_3339(text.as_bytes()).or_else(|| otherwise(text))
+    match rfc_3339(text.as_bytes()) {
+        None => otherwise(text),
+        moment => moment,
+    }
 }
 
 #[cold]
+#[inline(never)]
 fn otherwise(text: &str) -> Option<Timestamp> {
     Written::read(text)?.at(0)
 }
 
 /// RFC 3339, or the same with a blank for the `T` or without an offset: what nearly every record has, so its path is
 /// the straight one.
+#[inline(always)]
 fn rfc_3339(bytes: &[u8]) -> Option<Timestamp> {
     let (moment, rest) = bytes.split_first_chunk::<19>()?;
     let [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b't' | b' ', _, _, b':', _, _, b':', _, _] = moment

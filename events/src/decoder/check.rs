@@ -124,7 +124,8 @@ pub(super) fn settle(has: FieldSet, named: TypeName<'_>, types: &Types) -> Resul
     };
     let lacks = lacks(kind, has);
     if !has.contains(Field::Status) {
-        if kind == EventType::Other {
+        // What an input says is `other` is known, if only to be of no further use.
+        if kind == EventType::Other && named != TypeName::Known(EventType::Other) {
             return Err(Fault::UnknownType);
         }
         if let Some(field) = first_needed(kind, has, lacks) {

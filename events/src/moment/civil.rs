@@ -36,6 +36,7 @@ impl Civil {
     }
 }
 
+#[inline]
 pub(super) fn days_in(year: i64, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,
@@ -46,6 +47,7 @@ pub(super) fn days_in(year: i64, month: u32) -> u32 {
 }
 
 /// Days from 1970-01-01 in the proleptic Gregorian calendar.
+#[inline]
 pub(super) fn days_since_epoch(year: i64, month: u32, day: u32) -> i64 {
     // Counted in years that begin on 1 March, so that the leap day is a year's last.
     let month = i64::from(month);
