@@ -2,16 +2,18 @@
 
 mod check;
 mod fast;
+mod lines;
 mod slow;
 
 pub use fast::PlainEvent;
 
 use self::check::Types;
+use self::lines::Lines;
 use self::slow::Rules;
 use crate::names::Names;
-use crate::{DecoderOptions, Event, OptionsError, Reason, Rejection, TimeFormat};
+use crate::{DecoderOptions, Event, Format, OptionsError, Reason, Rejection, TimeFormat};
 
-/// Decodes the JSON records of one input.
+/// Decodes the records of one input.
 ///
 /// It keeps what it learns about the layout of the records, so give each input its own.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Decoder {
     names: Names,
     memory: fast::Memory,
     types: Types,
+    /// Where records are lines of a log.
+    lines: Option<Lines>,
     time: Option<TimeFormat>,
     max_bytes: usize,
     /// Holds the strings of the current record that are written with escapes.
@@ -35,6 +39,11 @@ impl Decoder {
         Ok(Self {
             memory: fast::Memory::new(&names),
             names,
+            lines: match options.format {
+                Format::Json => None,
+                Format::Combined => Some(Lines::new(false)),
+                Format::Common => Some(Lines::new(true)),
+            },
             types: Types::new(&options.mapping.event_types, options.default_type),
             time: options.mapping.time.clone(),
             // Beyond it positions would not fit what they are kept in; Kafka has no such records.
@@ -63,7 +72,7 @@ impl Decoder {
     /// `None` says nothing of the record but that [`Decoder::decode`] has to be asked. What this answers, that does.
     #[inline]
     pub fn decode_plain<'d, 'a>(&'d mut self, value: &'a [u8]) -> Option<PlainEvent<'d, 'a>> {
-        if value.len() > self.max_bytes {
+        if value.len() > self.max_bytes || self.lines.is_some() {
             return None;
         }
         let rules = Rules { names: &self.names, types: &self.types, time: self.time.as_ref() };
@@ -84,6 +93,9 @@ impl Decoder {
             return Err(Rejection::new(Reason::TooLarge, detail));
         }
         let rules = Rules { names: &self.names, types: &self.types, time: self.time.as_ref() };
+        if let Some(lines) = &self.lines {
+            return lines.decode(value, rules.types, rules.time, &mut self.scratch);
+        }
         slow::decode(value, rules, &mut self.scratch, None)
     }
 }

@@ -56,6 +56,25 @@ pub struct Mapping {
     pub time: Option<TimeFormat>,
 }
 
+impl Mapping {
+    /// This mapping, and of another what this one says nothing of.
+    #[must_use]
+    pub fn over(mut self, other: Self) -> Self {
+        let is_said = |own: &Self, name: &String| {
+            own.fields.iter().any(|(theirs, _)| theirs == name) || own.ignore.contains(name)
+        };
+        let fields: Vec<_> = other.fields.into_iter().filter(|(theirs, _)| !is_said(&self, theirs)).collect();
+        let ignore: Vec<_> = other.ignore.into_iter().filter(|name| !is_said(&self, name)).collect();
+        self.fields.extend(fields);
+        self.ignore.extend(ignore);
+        for (theirs, kind) in other.event_types {
+            self.event_types.entry(theirs).or_insert(kind);
+        }
+        self.time = self.time.or(other.time);
+        self
+    }
+}
+
 /// Why no decoder can be built from the options.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {

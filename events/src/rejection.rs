@@ -48,7 +48,7 @@ pub enum Reason {
     BadTimestamp,
     /// The event time lies after the broker's timestamp plus `max_future_skew`.
     FutureTimestamp,
-    /// `http_status` is an integer outside 100 to 599.
+    /// Reserved: a status of no use costs the field, not the event.
     StatusOutOfRange,
     /// An unknown `event_type` without `http_status`.
     UnknownEventType,
@@ -56,6 +56,8 @@ pub enum Reason {
     TooLarge,
     /// The record has no value (a tombstone), or an empty one.
     EmptyValue,
+    /// The record is to be a line of an access log, and is none.
+    BadLine,
     /// The Avro datum does not fit its schema.
     BadAvro,
     /// The schema id is not in the registry.
@@ -64,7 +66,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of its discriminant.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NotJson,
         Self::NotAnObject,
         Self::MissingField,
@@ -75,6 +77,7 @@ impl Reason {
         Self::UnknownEventType,
         Self::TooLarge,
         Self::EmptyValue,
+        Self::BadLine,
         Self::BadAvro,
         Self::UnknownSchema,
     ];
@@ -93,6 +96,7 @@ impl Reason {
             Self::UnknownEventType => "unknown_event_type",
             Self::TooLarge => "too_large",
             Self::EmptyValue => "empty_value",
+            Self::BadLine => "bad_line",
             Self::BadAvro => "bad_avro",
             Self::UnknownSchema => "unknown_schema",
         }

@@ -133,7 +133,9 @@ pub(super) fn decode<'d, 'a>(
                     if bytes[start] == b' ' {
                         return None; // It may be all blanks.
                     }
-                    found.set_text(field, bit, id, start, end);
+                    if field != Field::UserId || &bytes[start..end] != b"-" {
+                        found.set_text(field, bit, id, start, end);
+                    }
                 }
             } else if start != end {
                 let everyday = joint.is_everyday();
@@ -300,7 +302,7 @@ fn piece_together(bytes: &[u8], rules: Rules<'_>, found: &mut Found, named: &mut
         let text = std::str::from_utf8(bytes.get(start..end)?).ok()?;
         let (method, target) = request_line(text)?;
         let place = |part: &str| part.as_ptr() as usize - text.as_ptr() as usize + start;
-        if !found.has(Field::Url) {
+        if !found.has(Field::Url) && !target.is_empty() {
             let at = place(target);
             found.set_text(Field::Url, bit(Field::Url), 0, at, at + target.len());
         }
@@ -322,16 +324,13 @@ fn piece_together(bytes: &[u8], rules: Rules<'_>, found: &mut Found, named: &mut
 #[inline]
 fn time_of_text(text: &[u8], format: Option<&TimeFormat>) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?;
-    match format {
-        Some(format) => format.read_text(text).or_else(|| moment::from_text(text)),
-        None => moment::from_text(text),
-    }
+    format.map_or_else(|| moment::from_text(text), |format| format.read_text(text))
 }
 
 #[cold]
 fn time_of_number(number: &[u8], format: Option<&TimeFormat>) -> Option<Timestamp> {
     let number = std::str::from_utf8(number).ok()?;
-    format.and_then(|format| format.read_number(number)).or_else(|| moment::from_number(number))
+    format.map_or_else(|| moment::from_number(number), |format| format.read_number(number))
 }
 
 /// Whether the record ends here: with a brace for each object that is open.

@@ -5,8 +5,8 @@ mod value;
 
 use serde::de::IgnoredAny;
 
-pub(super) use self::members::is_plain_code;
 use self::members::{Members, Unescaped};
+pub(super) use self::members::{append_unescaped, is_plain_code};
 use self::value::{Member, Verdict};
 pub(super) use self::value::{has_protocol, is_method};
 use super::check::{Fault, TypeName, Types, is_of_a_page, settle};
@@ -14,6 +14,7 @@ use crate::field::{Field, FieldSet};
 use crate::logline::request_line;
 use crate::names::{NAMES_MAX, Names, TYPE};
 use crate::rejection::cut;
+use crate::tree::Tree;
 use crate::{Event, EventType, Notes, Reason, Rejection, TimeFormat, Timestamp};
 
 /// What an input says of its records.
@@ -22,6 +23,11 @@ pub(super) struct Rules<'n> {
     pub(super) names: &'n Names,
     pub(super) types: &'n Types,
     pub(super) time: Option<&'n TimeFormat>,
+}
+
+/// The values of a tree's names in an object of valid JSON.
+pub(super) fn members_of<'a>(text: &'a str, tree: &Tree) -> Members<'a> {
+    Members::of(text, tree)
 }
 
 /// What became of each name of a record, for people who want to know why.
@@ -34,7 +40,7 @@ pub(super) fn decode<'a>(
     mut verdicts: Option<&mut Verdicts>,
 ) -> Result<Event<'a>, Rejection> {
     let text = json_object(value)?;
-    let members = Members::of(text, rules.names);
+    let members = Members::of(text, rules.names.tree());
     let unescaped = Unescaped::of(&members, rules.names, scratch);
 
     let mut event = Event::EMPTY;
@@ -171,7 +177,7 @@ impl<'a> Found<'a> {
             }
         }
         if let Some((method, target)) = self.request.and_then(request_line) {
-            if !self.has.contains(Field::Url) {
+            if !self.has.contains(Field::Url) && !target.is_empty() {
                 event.url = Some(target);
                 self.has.insert(Field::Url);
             }

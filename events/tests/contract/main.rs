@@ -1,6 +1,7 @@
 //! The contract, row by row: names, types, values and reasons.
 
 mod faults;
+mod lines;
 mod names;
 mod types;
 mod values;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use events::{DecoderOptions, EventType, Format};
+use events::{DecoderOptions, EventType, Format, preset};
 
 use super::reader::Reader;
 use super::{count, mapping};
@@ -56,10 +56,12 @@ impl InputSettings {
 
     fn read(reader: &mut Reader<'_>, path: &str) -> Self {
         let at = |name: &str| format!("{path}.{name}");
+        let preset = reader.optional_text(&at("preset")).and_then(|name| preset(&name));
         let format = match reader.text(&at("format")).as_str() {
             "combined" => Format::Combined,
             "common" => Format::Common,
-            _ => Format::Json,
+            _ if reader.has(&at("format")) => Format::Json,
+            _ => preset.map_or(Format::Json, |preset| preset.format),
         };
         let topic = reader.text(&at("topic"));
         check_topic(reader, &at("topic"), &topic);
@@ -78,9 +80,9 @@ impl InputSettings {
             decoder: DecoderOptions {
                 default_type: event_type
                     .and_then(|name| EventType::ALL.into_iter().find(|kind| kind.name() == name))
-                    .unwrap_or(EventType::PageView),
+                    .unwrap_or_else(|| preset.map_or(EventType::PageView, |preset| preset.default_type)),
                 format,
-                mapping: mapping::read(reader, path),
+                mapping: mapping::read(reader, path, preset),
                 max_bytes: count(reader.size(&at("max_record_bytes"))),
             },
         }

@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use events::{Decoder, DecoderOptions, EventType, Field, Mapping, OptionsError, TimeFormat};
+use events::{Decoder, DecoderOptions, EventType, Field, Mapping, OptionsError, Preset, TimeFormat};
 
 use super::reader::{Named, Reader};
 
 /// The mapping of the input at `path`, as far as it can be followed; what cannot is noted.
-pub(super) fn read(reader: &mut Reader<'_>, path: &str) -> Mapping {
+pub(super) fn read(reader: &mut Reader<'_>, path: &str, preset: Option<&Preset>) -> Mapping {
     let at = |name: &str| format!("{path}.{name}");
-    let mapping = Mapping {
+    let own = Mapping {
         fields: fields(reader, &at("fields")),
         ignore: reader.optional_list(&at("ignore")),
         event_types: event_types(reader, &at("event_types")),
         time: time(reader, &at("time")),
+    };
+    let mapping = match preset {
+        Some(preset) => own.over(preset.mapping().expect("a preset can be followed")),
+        None => own,
     };
     let options = DecoderOptions { mapping: mapping.clone(), ..DecoderOptions::default() };
     match Decoder::new(&options) {

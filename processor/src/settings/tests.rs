@@ -476,3 +476,56 @@ fn an_input_whose_side_topics_would_have_too_long_names_is_refused() {
     }
     assert!(problem(&with(250), &[]).contains("is not a topic name"));
 }
+
+#[test]
+fn every_preset_can_be_named_and_what_is_set_beside_it_wins() {
+    for preset in events::Preset::ALL {
+        let settings = load(&format!("[[inputs]]\npreset = '{}'", preset.name), &[]).unwrap();
+        let decoder = &settings.inputs[0].decoder;
+        assert_eq!(*decoder, events::DecoderOptions { max_bytes: 1 << 20, ..preset.options().unwrap() });
+    }
+    let text = r#"
+        [[inputs]]
+        preset = "segment"
+        format = "json"
+        event_type = "search"
+        fields = { "properties.path" = "url", "userId" = "click_id", user_id = ["member", "anonymousId"] }
+        event_types = { "Order Completed" = "checkout", "Mine" = "refund" }
+        ignore = ["properties.url"]
+        time = { format = "unix_ms" }
+    "#;
+    let decoder = &load(text, &[]).unwrap().inputs[0].decoder;
+    let fields: Vec<(&str, &str)> =
+        decoder.mapping.fields.iter().map(|(theirs, ours)| (theirs.as_str(), ours.as_str())).collect();
+    let own = [
+        ("properties.path", "url"),
+        ("userId", "click_id"),
+        ("member", "user_id"),
+        ("anonymousId", "user_id"),
+    ];
+    assert_eq!(fields[..4], own, "in the order written");
+    assert!(
+        !fields[4..].iter().any(|(theirs, _)| ["userId", "anonymousId", "properties.url"].contains(theirs))
+    );
+    assert_eq!(decoder.mapping.event_types["Order Completed"], events::EventType::Checkout);
+    assert_eq!(decoder.mapping.event_types["Mine"], events::EventType::Refund);
+    assert!(decoder.mapping.event_types.len() > 2 && decoder.default_type == events::EventType::Search);
+    assert_eq!(decoder.mapping.time, Some(events::TimeFormat::new("unix_ms", None).unwrap()));
+}
+
+#[test]
+fn a_mapping_that_cannot_be_followed_is_named() {
+    for (text, said) in [
+        ("fields = { visitors = ['a', 'b'] }", "inputs[0].fields.visitors is a list"),
+        ("fields = { 'a..b' = 'url' }", "inputs[0].fields cannot be followed"),
+        ("fields = { 'a' = 'url' }\nignore = ['a']", "inputs[0].ignore names \"a\""),
+        ("event_types = { Buy = 'bought' }", "inputs[0].event_types.Buy = \"bought\" is not a type of ours"),
+        ("time = { zone = 'Europe/Berlin' }", "inputs[0].time.zone = \"Europe/Berlin\" needs a format"),
+        ("time = { format = 'unix_s', zon = 'UTC' }", "inputs[0].time.zon is not known here"),
+        ("time = { format = '%d/%m/%Y', zone = 'Europe/Belin' }", "Europe/Berlin"),
+        ("preset = 'sement'", "inputs[0].preset = \"sement\" is not one of"),
+    ] {
+        let error = load(&format!("[[inputs]]\n{text}"), &[]).unwrap_err().to_string();
+        assert!(error.contains(said), "{text}: {error}");
+    }
+}

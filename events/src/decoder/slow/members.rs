@@ -7,14 +7,14 @@ use crate::tree::{ROOT, Scope, Tree};
 /// The values of the known names; of a name that is given twice the last.
 pub(in crate::decoder) struct Members<'a> {
     /// By the names' ids. A null leaves nothing, as if the member were not there.
-    pub(super) slots: [Option<&'a str>; NAMES_MAX],
+    pub(in crate::decoder) slots: [Option<&'a str>; NAMES_MAX],
 }
 
 impl<'a> Members<'a> {
     /// Of a text that is an object in valid JSON.
-    pub(super) fn of(text: &'a str, names: &Names) -> Self {
+    pub(in crate::decoder) fn of(text: &'a str, tree: &Tree) -> Self {
         let mut members = Self { slots: [None; NAMES_MAX] };
-        Walk { text, at: 0, tree: names.tree(), slots: &mut members.slots }.object(ROOT);
+        Walk { text, at: 0, tree, slots: &mut members.slots }.object(ROOT);
         members
     }
 }
@@ -205,8 +205,9 @@ pub(in crate::decoder) fn is_plain_code(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_lowercase())
 }
 
-/// Appends what the inside of a JSON string stands for; false if a surrogate lacks its other half.
-fn append_unescaped(inside: &str, to: &mut String) -> bool {
+/// Appends what the inside of a string of valid JSON stands for; false if a surrogate lacks its other half, which then is
+/// U+FFFD.
+pub(in crate::decoder) fn append_unescaped(inside: &str, to: &mut String) -> bool {
     let mut whole = true;
     let mut rest = inside;
     while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {

@@ -38,7 +38,7 @@ impl<'a> Member<'_, 'a> {
     /// Puts the value into its field.
     pub(super) fn put(&self, event: &mut Event<'a>, odd_status: &mut Option<u16>) -> Result<(), Verdict> {
         match self.name.field {
-            Field::UserId => event.user_id = Some(self.identity()?),
+            Field::UserId => event.user_id = Some(self.user()?),
             Field::EventId => event.event_id = Some(self.identity()?),
             Field::Url => event.url = Some(self.url()?),
             Field::Status => event.http_status = Some(self.status(odd_status)?),
@@ -71,14 +71,13 @@ impl<'a> Member<'_, 'a> {
     }
 
     pub(super) fn time(&self, format: Option<&TimeFormat>) -> Result<Timestamp, Verdict> {
-        let own = |text| format.and_then(|format| format.read_text(text));
-        let found = match (self.number(), self.text) {
-            (Some(number), _) => {
-                format.and_then(|format| format.read_number(number)).or_else(|| moment::from_number(number))
-            }
-            (None, Some(text)) if is_blank(text) => return Err(Nothing),
-            (None, Some(text)) => own(text).or_else(|| moment::from_text(text)),
-            (None, None) => None,
+        let found = match (self.number(), self.text, format) {
+            (Some(number), _, Some(format)) => format.read_number(number),
+            (Some(number), _, None) => moment::from_number(number),
+            (None, Some(text), _) if is_blank(text) => return Err(Nothing),
+            (None, Some(text), Some(format)) => format.read_text(text),
+            (None, Some(text), None) => moment::from_text(text),
+            (None, None, _) => None,
         };
         found.ok_or(Unusable(TIME))
     }
@@ -96,6 +95,14 @@ impl<'a> Member<'_, 'a> {
         let text = self.not_empty()?;
         let is_one = if self.name.everyday { has_protocol(text) } else { request_line(text).is_some() };
         if is_one { Ok(text) } else { Err(Unusable("a request line")) }
+    }
+
+    /// An identity, but for a dash, with which logs say that there is none.
+    fn user(&self) -> Result<&'a str, Verdict> {
+        match self.identity()? {
+            "-" => Err(Nothing),
+            user => Ok(user),
+        }
     }
 
     /// An integer is taken as its digits; an empty text, or one of blanks, identifies nothing.

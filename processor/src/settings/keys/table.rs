@@ -162,6 +162,13 @@ pub(crate) const KEYS: &[Key] = &[
                   or as the `message` of a shipper's JSON. `avro` is not in this version.",
     },
     unset(
+        "inputs[].preset",
+        Kind::Choice(&PRESETS),
+        "segment",
+        "A mapping that comes with the program, for what a widely used tool writes ([presets.md](presets.md)). What is \
+         set beside it wins.",
+    ),
+    unset(
         "inputs[].event_type",
         Kind::Choice(&EVENT_TYPES),
         "product_click",
@@ -411,6 +418,18 @@ pub(crate) const KEYS: &[Key] = &[
 ];
 
 /// Names of `inputs[].event_type`; checked against `events` by a test.
+/// The names of the presets.
+const PRESETS: [&str; 9] = [
+    "ksql-clickstream",
+    "faker-clickstream",
+    "segment",
+    "snowplow",
+    "ga4",
+    "matomo",
+    "nginx-json",
+    "cloudflare",
+    "alb",
+];
 const EVENT_TYPES: [&str; 10] = [
     "page_view",
     "search",
