@@ -119,7 +119,7 @@ Records that are not valid events are kept in <input topic>.dlq: the original by
 say the reason and where they came from.
 
 Reasons: not_json, not_an_object, missing_field, wrong_type, bad_timestamp, future_timestamp, \
-status_out_of_range, unknown_event_type, too_large, empty_value, bad_avro, unknown_schema.
+unknown_event_type, too_large, empty_value, bad_line, bad_avro, unknown_schema.
 
 Examples:
   processor dlq list --config clickpulse.toml

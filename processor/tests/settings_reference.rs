@@ -53,7 +53,7 @@ fn what_the_example_file_comments_out_is_valid_too() {
     assert_eq!(settings.files.unwrap().dir, Path::new("clickpulse-out"));
     let StatePlace::S3(bucket) = settings.state.unwrap().place else { panic!("it is a bucket") };
     assert_eq!(bucket.key.unwrap().1.expose(), "secret");
-    assert_eq!(settings.inputs[0].decoder.mapping.fields, [("visitor".to_owned(), "user_id".to_owned())]);
+    assert_eq!(settings.inputs[0].decoder.mapping.fields[0], ("visitor".to_owned(), "user_id".to_owned()));
     assert_eq!(settings.kafka.instance_id.as_deref(), Some("processor-1"));
 }
 

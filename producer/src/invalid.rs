@@ -6,15 +6,15 @@ use events::{Reason, Timestamp};
 
 /// The reasons, in the order the records take turns.
 ///
-/// Not among them: `too_large`, as the limit is a setting of whoever reads, and the two that only Avro knows.
-pub const REASONS: [Reason; 9] = [
+/// Not among them: `too_large`, as the limit is a setting of whoever reads, those that only lines or Avro know,
+/// and the reserved.
+pub const REASONS: [Reason; 8] = [
     Reason::NotJson,
     Reason::NotAnObject,
     Reason::MissingField,
     Reason::WrongType,
     Reason::BadTimestamp,
     Reason::FutureTimestamp,
-    Reason::StatusOutOfRange,
     Reason::UnknownEventType,
     Reason::EmptyValue,
 ];
@@ -36,7 +36,7 @@ pub(crate) fn write(out: &mut Vec<u8>, reason: Reason, user: &str, number: u64, 
         }
         Reason::WrongType => write!(
             out,
-            r#"{{"event_id":"x{number}","user_id":"{user}","event_timestamp":{at},"event_type":"page_view","url":["/"],"http_status":200}}"#
+            r#"{{"event_id":"x{number}","user_id":"{user}","event_timestamp":{at},"event_type":"product_click","product_id":["p"]}}"#
         ),
         Reason::BadTimestamp => write!(
             out,
@@ -46,16 +46,16 @@ pub(crate) fn write(out: &mut Vec<u8>, reason: Reason, user: &str, number: u64, 
             out,
             r#"{{"event_id":"x{number}","user_id":"{user}","event_timestamp":{FUTURE_S},"event_type":"page_view","url":"/","http_status":200}}"#
         ),
-        Reason::StatusOutOfRange => write!(
-            out,
-            r#"{{"event_id":"x{number}","user_id":"{user}","event_timestamp":{at},"event_type":"page_view","url":"/","http_status":999}}"#
-        ),
         Reason::UnknownEventType => write!(
             out,
             r#"{{"event_id":"x{number}","user_id":"{user}","event_timestamp":{at},"event_type":"telepathy"}}"#
         ),
         Reason::EmptyValue => Ok(()),
-        Reason::TooLarge | Reason::BadAvro | Reason::UnknownSchema => {
+        Reason::TooLarge
+        | Reason::StatusOutOfRange
+        | Reason::BadLine
+        | Reason::BadAvro
+        | Reason::UnknownSchema => {
             unreachable!("not among the reasons that take turns")
         }
     };
