@@ -48,7 +48,7 @@ fn what_is_no_line_is_named() {
         (&LINE.replace("12/Aug", "99/Aug"), Reason::BadTimestamp),
     ] {
         with(&options(Format::Combined), record, |event| {
-            assert_eq!(event.unwrap_err().reason, reason, "{record}")
+            assert_eq!(event.unwrap_err().reason, reason, "{record}");
         });
     }
 }
