@@ -62,7 +62,7 @@ if [ $# -eq 0 ]; then
 fi
 
 # Files whose tests wait most of their time: for a group to forget a member, for a server that is away.
-waiting=(compose crash harness lifecycle outage shutdown snapshots startup static_member)
+waiting=(compacted compose crash harness lifecycle outage secure shutdown snapshots startup static_member)
 
 # lane FILE…: the tests of these files, one at a time, as each has its own servers.
 lane() {

@@ -28,13 +28,14 @@ const CURES: &[(&[&str], &str)] = &[
          name in the brokers' addresses",
     ),
     (
+        // Alerts are what the other side says of our certificate.
         &[
-            "certificate required",
             "client SSL authentication might be required",
-            "bad certificate",
-            "unknown ca",
+            "alert certificate",
+            "alert bad certificate",
+            "alert unknown ca",
         ],
-        "the broker wants a client certificate of a CA that it knows: set \"ssl.certificate.location\" and \
+        "the broker wants a client certificate that is valid and of a CA that it knows: set \"ssl.certificate.location\" and \
          \"ssl.key.location\"",
     ),
     (
@@ -87,6 +88,10 @@ mod tests {
             (
                 "ssl://h:1/1: Receive failed: error:0A00045C:SSL routines::tlsv13 alert certificate required",
                 "ssl.certificate.location",
+            ),
+            (
+                "ssl://h:1/bootstrap: Receive failed: error:0A000416:SSL routines::sslv3 alert certificate unknown",
+                "ssl.key.location",
             ),
             (
                 "SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism: broker's supported \
