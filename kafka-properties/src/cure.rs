@@ -48,8 +48,15 @@ const CURES: &[(&[&str], &str)] = &[
         "the port speaks no TLS: name the TLS listener's port, or correct \"security.protocol\"",
     ),
     (
-        &["incorrect security.protocol", "SSL listener?", "Disconnected while requesting ApiVersion"],
-        "the port speaks TLS or SASL: set \"security.protocol\" to \"SSL\" or \"SASL_SSL\" as the listener has it, or name \
+        &[
+            "incorrect security.protocol",
+            "SSL listener?",
+            "requesting ApiVersion",
+            "ApiVersionRequest failed",
+            "in state APIVERSION_QUERY",
+            "might require SASL authentication",
+        ],
+        "where it stays so, the port speaks TLS or SASL: set \"security.protocol\" to \"SSL\" or \"SASL_SSL\" as the listener has it, or name \
          another port",
     ),
     (
@@ -84,6 +91,14 @@ mod tests {
                 "h:1/bootstrap: Disconnected while requesting ApiVersion: might be caused by incorrect security.protocol \
                  configuration (connecting to a SSL listener?)",
                 "SASL_SSL",
+            ),
+            (
+                "h:1/bootstrap: Disconnected: connection closed by peer (after 0ms in state APIVERSION_QUERY)",
+                "security.protocol",
+            ),
+            (
+                "h:1/bootstrap: ApiVersionRequest failed: Local: Timed out: probably due to broker version < 0.10",
+                "security.protocol",
             ),
             (
                 "ssl://h:1/1: Receive failed: error:0A00045C:SSL routines::tlsv13 alert certificate required",

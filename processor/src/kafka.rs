@@ -37,6 +37,7 @@ pub use assignments::{AssignedPartition, Assignments, Prepared, Start, StartAt};
 pub use batch::{Batch, Headers, Item, Message, PartitionEnd, QueueId, Run, WorkerQueue};
 pub use consumer::Consumer;
 pub use describe::TopicNow;
+pub(crate) use error::IN_PROPERTIES;
 pub use error::{KafkaError, KafkaProblem, PartitionProblem};
 pub use membership::Membership;
 pub use offsets::{Commit, Committed};

@@ -5,7 +5,7 @@ use super::{Verdict, fail, ok, warn};
 use crate::exit::Chain;
 use crate::kafka::admin::Admin;
 use crate::kafka::cleanup::{Cleanup, cleanup};
-use crate::kafka::{ClientSettings, KafkaError};
+use crate::kafka::{ClientSettings, IN_PROPERTIES, KafkaError};
 use crate::runtime::too_small;
 use crate::settings::{KafkaSettings, Settings, format_duration};
 
@@ -31,8 +31,8 @@ pub(super) fn check(settings: &Settings, note: &mut impl FnMut(Verdict)) {
             let said = Chain(&error).to_string();
             return note(fail(
                 what,
-                if kafka_properties::cure(&said).is_some() {
-                    format!("{said} (in [kafka.properties])")
+                if said.ends_with(IN_PROPERTIES) {
+                    said
                 } else {
                     format!("{said}; start Kafka, or correct kafka.brokers or [kafka.properties]")
                 },

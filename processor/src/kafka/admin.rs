@@ -404,6 +404,10 @@ impl ClientContext for ProbeContext {
         // The reason is kept and told by whoever waits, once instead of per attempt.
         if facility != "FAIL" && facility != "ERROR" {
             log::line(level, facility, text);
+        } else if kafka_properties::cure(text).is_some() {
+            // What may be another kind of listener is a disconnect to librdkafka: a line of the log, and no error.
+            let reason = text.split_once("]: ").map_or(text, |(_, reason)| reason);
+            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
         }
     }
 

@@ -152,7 +152,7 @@ pub enum KafkaProblem {
         reason: String,
     },
     /// Credentials or certificates are refused; nothing works until a setting is changed.
-    #[error("the connection to kafka is refused: {reason} (in [kafka.properties])")]
+    #[error("the connection to kafka is refused: {reason}")]
     Authentication {
         /// librdkafka's reason.
         reason: String,
@@ -260,15 +260,18 @@ impl KafkaProblem {
 pub(crate) fn with_cure(reason: &str) -> String {
     // What follows is librdkafka's own: its state, and how many such errors it left out.
     let said = reason.split_once(" (after ").map_or(reason, |(what, _)| what);
-    match kafka_properties::cure(said) {
+    match kafka_properties::cure(reason) {
         Some(cure) => {
             // Its own advice on certificates is a part of ours.
             let said = said.split_once(": broker certificate could").map_or(said, |(what, _)| what);
-            format!("{said}; {cure}")
+            format!("{said}; {cure} {IN_PROPERTIES}")
         }
         None => said.to_owned(),
     }
 }
+
+/// Where the properties that a cure names are set.
+pub(crate) const IN_PROPERTIES: &str = "(in [kafka.properties])";
 
 /// Another client has taken this one's place.
 fn is_fencing(code: RDKafkaErrorCode) -> bool {

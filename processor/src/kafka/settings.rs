@@ -290,7 +290,8 @@ impl Role {
                 ("receive.message.max.bytes", ANSWER_BYTES_MAX),
             ],
             Self::Producer => &[("compression.type", "lz4"), ("linger.ms", "5")],
-            Self::Admin => &[],
+            // Who is asked first: a listener that wants TLS says nothing to a client without it, and this ends the wait.
+            Self::Admin => &[("api.version.request.timeout.ms", "5000")],
         }
     }
 

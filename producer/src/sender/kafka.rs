@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 
@@ -67,7 +68,7 @@ impl fmt::Debug for KafkaSettings {
 pub(crate) fn client(brokers: &str, properties: &BTreeMap<String, String>) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("client.id", "clickpulse-producer");
-    config.set("reconnect.backoff.max.ms", "2000");
+    config.set("reconnect.backoff.max.ms", "2000").set_log_level(RDKafkaLogLevel::Info);
     for (name, value) in properties {
         config.set(name, value);
     }
@@ -96,29 +97,47 @@ struct Reports {
     brokers: String,
     failed: AtomicU64,
     last_error: Mutex<Option<String>>,
-    warned: Mutex<Option<Instant>>,
+    /// When the last warning was, and which cure it named.
+    warned: Mutex<Option<(Instant, Option<&'static str>)>>,
 }
 
 /// Between two warnings about the same trouble.
 const WARN_EVERY: Duration = Duration::from_secs(5);
 
-impl ClientContext for Reports {
-    fn error(&self, error: KafkaError, reason: &str) {
+impl Reports {
+    fn warn(&self, reason: &str, away: bool) {
+        let cure = kafka_properties::cure(reason);
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.is_none_or(|last| last.elapsed() >= WARN_EVERY) {
-            *warned = Some(Instant::now());
-            let away = matches!(
-                error.rdkafka_error_code(),
-                Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure)
-            );
-            match kafka_properties::cure(reason) {
-                Some(cure) => tracing::warn!("Kafka at {}: {reason}; {cure} (--property)", self.brokers),
-                None if away => {
-                    tracing::warn!("no Kafka broker at {} (--brokers), still trying: {reason}", self.brokers);
-                }
-                None => tracing::warn!("Kafka at {}: {reason}", self.brokers),
-            }
+        let is_news = |said| cure.is_some() && cure != said;
+        if warned.is_some_and(|(at, said)| at.elapsed() < WARN_EVERY && !is_news(said)) {
+            return;
         }
+        *warned = Some((Instant::now(), cure));
+        match cure {
+            Some(cure) => tracing::warn!("Kafka at {}: {reason}; {cure} (--property)", self.brokers),
+            None if away => {
+                tracing::warn!("no Kafka broker at {} (--brokers), still trying: {reason}", self.brokers);
+            }
+            None => tracing::warn!("Kafka at {}: {reason}", self.brokers),
+        }
+    }
+}
+
+impl ClientContext for Reports {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, text: &str) {
+        // What may be another kind of listener is a disconnect to librdkafka: a line of the log, and no error. The rest
+        // comes as errors.
+        if facility == "FAIL" && kafka_properties::cure(text).is_some() {
+            self.warn(text.split_once("]: ").map_or(text, |(_, reason)| reason), false);
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let away = matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure)
+        );
+        self.warn(reason, away);
     }
 }
 
