@@ -41,7 +41,7 @@ fn log(random: &mut Random, partition: u64) -> Vec<Logged> {
     // Silences are costly, as there are zeros to be written in them: few logs have long ones.
     let hours_apart = random.chance(15);
     let with_stretches = random.chance(40);
-    let mut last_ms = 0;
+    let mut last_ms = START_MS;
     for number in 0..RECORDS[random.below(RECORDS.len() as u64) as usize] {
         let pause_ms = match random.below(200) {
             0 if hours_apart => 3_700_000, // more than an hour
