@@ -31,7 +31,8 @@ pub(crate) struct InputClock {
     /// No later record will be judged by less than this; where not set otherwise, than its watermark.
     pub(crate) least: i64,
     greatest: i64,
-    /// The greatest moment at which a record counted that is no event, or a late one.
+    /// The end of the greatest window in which a record counted that is no event, or a late one: which moment of it that
+    /// was, a jump may have decided that no replay knows of.
     uncounted: i64,
     out_of_orderness: i64,
     /// From this event time on, the log's own watermark stands in another second.
@@ -100,7 +101,8 @@ impl InputClock {
         self.greatest
     }
 
-    /// The greatest moment at which a record counted that is no event, or a late one; `i64::MIN` before the first.
+    /// The last moment of the greatest window in which a record counted that is no event, or a late one; `i64::MIN` before
+    /// the first.
     pub(crate) fn uncounted(&self) -> i64 {
         self.uncounted
     }
@@ -195,7 +197,7 @@ impl InputClock {
         if !windows.is_closed(time, without) || !windows.is_same(moment, self.greatest.max(without)) {
             self.judged();
         }
-        self.uncounted = self.uncounted.max(moment);
+        self.uncounted = self.uncounted.max(windows.last_of(moment));
         moment
     }
 
@@ -220,7 +222,7 @@ impl InputClock {
         if !windows.is_same(moment, without) {
             self.judged();
         }
-        self.uncounted = self.uncounted.max(moment);
+        self.uncounted = self.uncounted.max(windows.last_of(moment));
         moment
     }
 

@@ -74,6 +74,11 @@ impl Windows {
         one == other || self.start_of(one) == self.start_of(other)
     }
 
+    /// The last moment of the raw window of `time`.
+    pub(crate) fn last_of(&self, time: i64) -> i64 {
+        self.start_of(time) + (self.size - 1)
+    }
+
     /// Whether the window of `time` is open, or may be opened for a record that is no event before there is a watermark
     /// by which it would close.
     pub(crate) fn has_room_for(&self, time: i64) -> bool {
