@@ -118,9 +118,10 @@ impl Naive {
         self.attribute(in_time);
     }
 
-    /// A stable sort by time leaves ties in offset order; then each checkout looks back.
+    /// By time; at the same instant a click comes before the checkout that it may explain. A stable sort leaves the other
+    /// ties in offset order. Then each checkout looks back.
     fn attribute(&mut self, mut events: Vec<Counted>) {
-        events.sort_by_key(|event| event.time);
+        events.sort_by_key(|event| (event.time, event.event_type == "checkout"));
         let mut clicks: HashMap<(String, String), Vec<i64>> = HashMap::new();
         let mut seen = BTreeSet::new();
         for event in events {
@@ -210,7 +211,8 @@ fn read(record: &Record) -> Option<(Counted, Option<String>)> {
     let value: Value = serde_json::from_slice(&record.value).ok()?;
     let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let time = (value.get("event_timestamp")?.as_f64()? * SECOND as f64).round() as i64;
-    if time > record.timestamp_ms * 1_000 + MAX_FUTURE_SKEW {
+    // Less than this is no time in milliseconds; our producer has none in seconds.
+    if record.timestamp_ms >= 100_000_000_000 && time > record.timestamp_ms * 1_000 + MAX_FUTURE_SKEW {
         return None;
     }
     let status = value.get("http_status").map(|status| status.as_u64().filter(|it| (100..600).contains(it)));
@@ -299,6 +301,17 @@ mod tests {
         assert_eq!(naive.checkouts.len(), 1);
         assert_eq!(naive.checkouts[0].first_click, Some(1_700_000_100 * SECOND));
         assert_eq!(naive.first_clicks(10)[&1_700_003_700_000], [1, 1, 1990, 1990]);
+    }
+
+    #[test]
+    fn a_click_at_the_moment_of_its_checkout_is_credited_whichever_was_written_first() {
+        let click =
+            r#"{"user_id":"u","event_timestamp":1700000000,"event_type":"product_click","product_id":"p"}"#;
+        let checkout = r#"{"user_id":"u","event_timestamp":1700000000,"event_type":"checkout","product_id":"p","checkout_id":"c","amount":1}"#;
+        for order in [[click, checkout], [checkout, click]] {
+            let naive = Naive::of(&[record(0, order[0]), record(1, order[1])]);
+            assert_eq!(naive.checkouts[0].first_click, Some(1_700_000_000 * SECOND));
+        }
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl Jumps {
         self.applied.checked_sub(1).map_or(NOT_BEGUN, |last| self.list[last].watermark)
     }
 
+    /// The watermark of the one before.
+    pub(crate) fn before_last(&self) -> i64 {
+        self.applied.checked_sub(2).map_or(NOT_BEGUN, |before| self.list[before].watermark)
+    }
+
     /// Notes a jump that is made now. None may lie ahead.
     pub(crate) fn note(&mut self, jump: Jump) {
         debug_assert_eq!(self.applied, self.list.len(), "new jumps follow those of the replay");

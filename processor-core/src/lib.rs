@@ -19,6 +19,7 @@ mod hash;
 mod headers;
 mod interner;
 mod jumps;
+mod kafka_time;
 mod merge;
 mod near;
 mod options;

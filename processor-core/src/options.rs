@@ -18,11 +18,11 @@ pub struct Options {
     pub allowed_lateness: i64,
     /// How far event times may run behind the greatest one seen.
     pub out_of_orderness: i64,
-    /// How far an event time may lie after the broker's timestamp.
-    pub max_future_skew: i64,
+    /// How far an event time may lie after Kafka's timestamp; `None`: any distance.
+    pub max_future_skew: Option<i64>,
     /// How often changed raw windows are sent on; minutes go ten times, hours sixty times less often.
     pub emit_every: i64,
-    /// How long a caught-up input must be silent before the wall clock moves its watermark.
+    /// How long nothing must have counted of a caught-up input before the wall clock moves its watermark.
     pub idle_after: i64,
     /// Span of event time within which an `event_id` counts once.
     pub dedup_window: i64,
@@ -121,7 +121,7 @@ impl Default for Options {
             window_size: 10 * SECOND,
             allowed_lateness: MINUTE,
             out_of_orderness: 5 * SECOND,
-            max_future_skew: MINUTE,
+            max_future_skew: Some(MINUTE),
             emit_every: SECOND,
             idle_after: 10 * SECOND,
             dedup_window: 10 * MINUTE,
@@ -187,7 +187,7 @@ impl Options {
         let spans = [
             ("allowed_lateness", self.allowed_lateness),
             ("out_of_orderness", self.out_of_orderness),
-            ("max_future_skew", self.max_future_skew),
+            ("max_future_skew", self.max_future_skew.unwrap_or(0)),
             ("emit_every", self.emit_every),
             ("idle_after", self.idle_after),
             ("dedup_window", self.dedup_window),

@@ -17,6 +17,10 @@ pub enum PlantedBug {
     DedupLost,
     /// A task decides facts in the order of arrival.
     FactsUnordered,
+    /// At the same instant, facts are decided in the order of their logs.
+    TiesByArrival,
+    /// Records that do not count keep an input from being idle.
+    AwakeByAnything,
 }
 
 #[cfg(feature = "planted-bugs")]

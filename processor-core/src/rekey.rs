@@ -10,6 +10,7 @@
 
 mod envelope;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use events::{Decoder, Timestamp};
@@ -17,9 +18,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::checkpoint::Checkpoint;
 use crate::clock::{InputClock, ReplayPoint};
+use crate::hash::fingerprint;
 use crate::headers::Headers;
+use crate::kafka_time::latest_time;
 use crate::options::{Options, OptionsError, Rekeyed};
 use crate::parts::Part;
+use crate::planted::{PlantedBug, is_planted};
 use crate::snapshot::codec::Writer;
 use crate::task::Record;
 
@@ -65,6 +69,8 @@ pub struct Relay {
     tasks: u32,
     decoder: Decoder,
     clock: InputClock,
+    /// Ids of events that came since the watermark moved last: who repeats them brings nothing that counts.
+    repeats: BTreeSet<u64>,
     next_offset: i64,
     part: Part,
     /// Nothing was told yet of which topic the records are.
@@ -74,6 +80,18 @@ pub struct Relay {
     record_max: usize,
     /// Of the record in hand.
     headers: Headers,
+}
+
+/// Repeats of more ids than these, in turn and without an event that moves the watermark, are taken for events that
+/// count: half a megabyte for a partition.
+const REPEATS_MAX: usize = 16_384;
+
+/// Whether an id is not among those of the last events.
+fn is_first(repeats: &mut BTreeSet<u64>, id: u64) -> bool {
+    if repeats.len() >= REPEATS_MAX {
+        repeats.clear();
+    }
+    repeats.insert(id)
 }
 
 /// How far a relay is.
@@ -87,7 +105,7 @@ pub struct RelayProgress {
     pub next_offset: i64,
     /// Microseconds; `i64::MIN` where it has not begun.
     pub watermark: i64,
-    /// Caught up and silent: it holds back nobody.
+    /// Caught up, and nothing came that counts: it holds back nobody.
     pub idle: bool,
     /// The topic's id; 0 where it is not known.
     pub topic_id: u64,
@@ -120,6 +138,7 @@ impl Relay {
             tasks,
             decoder,
             clock,
+            repeats: BTreeSet::new(),
             next_offset: start.next_offset,
             part: start.part,
             unannounced: true,
@@ -154,7 +173,8 @@ impl Relay {
         records: impl IntoIterator<Item = (Record<'a>, impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>)>,
         out: &mut RelayOutputs,
     ) {
-        self.clock.active(now.micros());
+        let greatest = self.clock.greatest();
+        let mut counts = is_planted(PlantedBug::AwakeByAnything);
         if std::mem::take(&mut self.unannounced) && self.part.topic != 0 {
             self.announce(self.next_offset, false, out);
         }
@@ -166,13 +186,24 @@ impl Relay {
             self.relayed += 1;
             self.headers.clear();
             headers.for_each(|(name, value)| self.headers.push(name, value));
-            self.record(&record, out);
+            // Ids need be known only where nothing moves the watermark, as it usually does.
+            let moved = self.clock.greatest() > greatest;
+            counts |= self.record(&record, moved, out);
+        }
+        if self.clock.greatest() > greatest {
+            self.repeats.clear();
+        }
+        if counts {
+            self.clock.active(now.micros());
         }
     }
 
+    /// Whether it may count, for all that a relay knows: as an event that is not late and no repeat. `moved`: one before
+    /// it does.
     #[inline]
-    fn record(&mut self, record: &Record<'_>, out: &mut RelayOutputs) {
-        let Self { options, input, partition, tasks, decoder, clock, headers, record_max, .. } = self;
+    fn record(&mut self, record: &Record<'_>, moved: bool, out: &mut RelayOutputs) -> bool {
+        let Self { options, input, partition, tasks, decoder, clock, repeats, headers, record_max, .. } =
+            self;
         let rekeyed = options.rekeyed();
         let original = Original {
             topic: &rekeyed.inputs[*input].topic,
@@ -189,25 +220,41 @@ impl Relay {
         if original.size() > *record_max {
             let part = original.cut_to(*record_max);
             out.push(*partition % *tasks, None, |writer| part.write(rekeyed.origin, writer));
-            return;
+            return false;
         }
-        let skewed = record.timestamp_ms.saturating_mul(1_000).saturating_add(options.max_future_skew);
+        let latest = latest_time(record.timestamp_ms, options.max_future_skew);
         let room = *record_max - original.size();
-        let mut send = |user: &[u8], time: i64| {
+        let mut send = |user: &[u8], id: Option<&[u8]>, time: i64| {
             let key = Some(user).filter(|user| user.len() <= room); // for people
             out.push(partition_of(user, *tasks), key, |writer| original.write(rekeyed.origin, writer));
-            if time <= skewed {
-                clock.observe(time);
+            if time > latest {
+                return false;
             }
+            if time > clock.greatest() {
+                clock.observe(time);
+                return true;
+            }
+            if moved {
+                return true;
+            }
+            let size = options.window_size;
+            let closes = time - time.rem_euclid(size) + size + options.allowed_lateness;
+            closes > clock.watermark && id.is_none_or(|id| is_first(repeats, fingerprint(id)))
         };
         if let Some(event) = record.value.and_then(|value| decoder.decode_plain(value)) {
-            send(event.user_id().unwrap_or_default(), event.time().micros());
-            return;
+            let user = event.user_id().unwrap_or_default();
+            return send(user, event.event_id(), event.time().micros());
         }
         match decoder.decode(record.value) {
-            Ok(event) => send(event.user_id.unwrap_or_default().as_bytes(), event.time.micros()),
+            Ok(event) => {
+                let id = event.event_id.map(str::as_bytes);
+                send(event.user_id.unwrap_or_default().as_bytes(), id, event.time.micros())
+            }
             // Nobody's: the task says why, and puts it into the dead-letter topic.
-            Err(_) => out.push(*partition % *tasks, None, |writer| original.write(rekeyed.origin, writer)),
+            Err(_) => {
+                out.push(*partition % *tasks, None, |writer| original.write(rekeyed.origin, writer));
+                false
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use events::EventType;
+
 use crate::analytics::first_click::Campaign;
 use crate::options::SECOND;
 use crate::planted::{PlantedBug, is_planted};
@@ -9,11 +11,33 @@ use crate::planted::{PlantedBug, is_planted};
 pub(crate) struct KeyedEvent {
     pub(crate) time: i64,
     pub(crate) offset: i64,
-    pub(crate) input: u16,
+    pub(crate) source: Source,
     pub(crate) kind: KeyedKind,
     pub(crate) user: u32,
     pub(crate) product: u32,
     pub(crate) campaign: Campaign,
+}
+
+impl KeyedEvent {
+    /// In which order events are decided, whatever the order in which they came: by time; at the same instant causes
+    /// before what they may explain; then by where they stand.
+    pub(crate) fn order(&self) -> (i64, u8, Source, i64) {
+        let kind = if is_planted(PlantedBug::TiesByArrival) { 0 } else { self.kind.cause_rank() };
+        (self.time, kind, self.source, self.offset)
+    }
+}
+
+/// The log that an event is of: input, then partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Source(pub(crate) u32);
+
+/// Bits of a partition in a [`Source`]: more than any topic has.
+const PARTITION_BITS: u32 = 20;
+
+impl Source {
+    pub(crate) fn new(input: usize, partition: u32) -> Self {
+        Self((input as u32) << PARTITION_BITS | partition & ((1 << PARTITION_BITS) - 1))
+    }
 }
 
 /// What keyed logic does with it.
@@ -23,7 +47,16 @@ pub(crate) enum KeyedKind {
     Checkout { amount_cents: i64 },
 }
 
-/// Holds events until the watermark has passed them, and releases them in event-time order (ties: input, offset).
+impl KeyedKind {
+    fn cause_rank(self) -> u8 {
+        match self {
+            Self::Click => EventType::ProductClick.cause_rank(),
+            Self::Checkout { .. } => EventType::Checkout.cause_rank(),
+        }
+    }
+}
+
+/// Holds events until the watermark has passed them, and releases them in [order](KeyedEvent::order).
 ///
 /// Buckets of a second, sorted when released, so holding an event costs one push. Bounded by the events between the
 /// watermark and the greatest event time.
@@ -78,7 +111,7 @@ impl ReorderBuffer {
                 self.buckets.remove(&next).expect("the first key is in the tree")
             };
             if !is_planted(PlantedBug::FactsUnordered) {
-                events.sort_unstable_by_key(|event| (event.time, event.input, event.offset));
+                events.sort_unstable_by_key(KeyedEvent::order);
             }
             self.len -= events.len();
             to(&events);
@@ -111,7 +144,41 @@ mod tests {
 
     fn event(time: i64, offset: i64) -> KeyedEvent {
         let kind = KeyedKind::Click;
-        KeyedEvent { time, offset, input: 0, kind, user: 0, product: 0, campaign: Campaign::NONE }
+        let source = Source::new(0, 0);
+        KeyedEvent { time, offset, source, kind, user: 0, product: 0, campaign: Campaign::NONE }
+    }
+
+    #[test]
+    fn at_the_same_instant_causes_come_first_then_inputs_partitions_and_offsets() {
+        let checkout = KeyedKind::Checkout { amount_cents: 0 };
+        let ordered = [
+            (0, KeyedKind::Click, Source::new(9, 9), 9),
+            (1, KeyedKind::Click, Source::new(0, 0), 5),
+            (1, KeyedKind::Click, Source::new(0, 0), 7),
+            (1, KeyedKind::Click, Source::new(0, 1), 2),
+            (1, KeyedKind::Click, Source::new(1, 0), 1),
+            (1, checkout, Source::new(0, 0), 3),
+            (1, checkout, Source::new(1, 0), 0),
+            (2, KeyedKind::Click, Source::new(0, 0), 0),
+        ];
+        let place = |event: &KeyedEvent| (event.time, event.source, event.offset);
+        for first in 0..ordered.len() {
+            for backwards in [false, true] {
+                let mut buffer = ReorderBuffer::default();
+                let mut arrivals = [&ordered[first..], &ordered[..first]].concat();
+                if backwards {
+                    arrivals.reverse();
+                }
+                for (time, kind, source, offset) in arrivals {
+                    buffer.push(KeyedEvent { kind, source, ..event(time, offset) });
+                }
+                let mut out = Vec::new();
+                buffer.release(i64::MAX, |events| out.extend(events.iter().map(place)));
+                let expected: Vec<_> =
+                    ordered.iter().map(|(time, _, source, offset)| (*time, *source, *offset)).collect();
+                assert_eq!(out, expected, "from {first} on, backwards: {backwards}");
+            }
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use codec::{Reader, Writer};
 
 const MAGIC: &[u8; 4] = b"CPts";
 /// Changed with the format, and with anything that makes the same bytes mean another state.
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 /// Magic, version, checksum of all that follows, settings, length of the body before compression, offsets.
 const CHECKED_FROM: usize = 4 + 2 + 8;
 

@@ -19,9 +19,11 @@ use crate::checkpoint::Checkpoint;
 use crate::clock::NOT_BEGUN;
 use crate::dedup::Dedup;
 use crate::headers::Headers;
+use crate::kafka_time::{kafka_time, latest_time};
 use crate::options::{Options, OptionsError, SECOND};
 use crate::planted::{PlantedBug, is_planted};
 use crate::point::Resolution;
+use crate::reorder::Source;
 use crate::wire::{Freshness, Position, encode_partial};
 
 use extent::{complete_from, needed_from, settled};
@@ -108,6 +110,7 @@ impl Task {
         out: &mut TaskOutputs,
     ) {
         self.inputs[input].attention_at = i64::MIN;
+        let counted = self.totals.counted;
         let mut records = records.into_iter();
         let mut block = Vec::with_capacity(BLOCK);
         let mut next = Vec::with_capacity(BLOCK);
@@ -118,13 +121,13 @@ impl Task {
             self.decode(input, records.by_ref().take(BLOCK), &mut next);
             for (record, prepared) in &block {
                 if record.offset >= self.inputs[input].attention_at {
-                    self.attend(input, record.offset, now, out);
+                    self.attend(input, record.offset, out);
                 }
                 if record.offset < self.inputs[input].replay_until {
                     self.record(input, record, prepared.as_ref(), None);
                 } else {
                     self.totals.consumed += 1;
-                    self.fresh.add(record.timestamp_ms);
+                    self.fresh.add(kafka_time(record.timestamp_ms));
                     self.record(input, record, prepared.as_ref(), Some(out));
                 }
                 if self.inputs[input].clock.is_turn() {
@@ -133,13 +136,15 @@ impl Task {
             }
             std::mem::swap(&mut block, &mut next);
         }
+        if self.totals.counted > counted || is_planted(PlantedBug::AwakeByAnything) {
+            self.inputs[input].clock.active(now.micros());
+        }
     }
 
     /// Before the record at `offset`: the first of a batch, the end of the replay, or one at which a replay jumps.
     #[cold]
-    fn attend(&mut self, at: usize, offset: i64, now: Timestamp, out: &mut TaskOutputs) {
+    fn attend(&mut self, at: usize, offset: i64, out: &mut TaskOutputs) {
         let input = &mut self.inputs[at];
-        input.clock.active(now.micros());
         let mut jumped = input.clock.replay_jumps(offset);
         if offset >= input.replay_until {
             if input.replay_until != i64::MIN {
@@ -173,7 +178,7 @@ impl Task {
             input.whole_from = self.complete_from;
         }
         if input.by_user.is_none() {
-            input.replay_points.note(input.next_offset, input.clock.own());
+            input.replay_points.note(input.next_offset, &input.clock);
         }
         self.advance(out);
         // By the logs alone: what the wall clock adds may be forgotten itself where it decided nothing.
@@ -217,9 +222,9 @@ impl Task {
         out: Option<&mut TaskOutputs>,
     ) {
         let Self { identity, inputs, state, options, totals, .. } = self;
-        let Input { decoder, clock, next_offset, dedup, .. } = &mut inputs[at];
+        let Input { decoder, clock, next_offset, dedup, replay_points, .. } = &mut inputs[at];
         *next_offset = record.offset + 1;
-        let skewed = record.timestamp_ms.saturating_mul(1_000).saturating_add(options.max_future_skew);
+        let latest = latest_time(record.timestamp_ms, options.max_future_skew);
         let slowly;
         let decoded = match plain {
             Some(plain) => Ok(plain),
@@ -229,17 +234,20 @@ impl Task {
             }
         };
         let rejection = match decoded {
-            Ok(event) if event.time <= skewed => {
+            Ok(event) if event.time <= latest => {
                 let counted = state.event(
                     event,
                     clock,
                     dedup,
-                    at as u16,
+                    Source::new(at, identity.partition),
                     record.offset,
                     options,
                     totals,
                     out.is_some(),
                 );
+                if matches!(counted, Counted::Late { .. }) {
+                    replay_points.note(*next_offset, clock);
+                }
                 match (counted, out) {
                     (Counted::Late { by }, Some(out)) => out.late.push(LateRecord {
                         input: at,
@@ -257,10 +265,9 @@ impl Task {
             Ok(event) => future(event.time, record.timestamp_ms),
             Err(rejection) => rejection.clone(),
         };
-        clock.judged();
-        let present = clock.present();
-        let present = if present == NOT_BEGUN { record.timestamp_ms.saturating_mul(1_000) } else { present };
-        state.windows.at(present).quality.count(Uncounted::Rejected(rejection.reason));
+        let moment = clock.moment_of_refused(kafka_time(record.timestamp_ms), &state.windows);
+        state.windows.at(moment).quality.count(Uncounted::Rejected(rejection.reason));
+        replay_points.note(*next_offset, clock);
         let Some(out) = out else { return };
         totals.rejected += 1;
         totals.rejected_by_reason[rejection.reason as usize] += 1;
@@ -285,8 +292,8 @@ impl Task {
         input.next_offset = input.next_offset.max(offset);
     }
 
-    /// The wall clock moved on. `caught_up` tells for each input whether every record of its partition was read;
-    /// `frontier` is the minimum watermark over all tasks that are not idle.
+    /// The wall clock moved on. `caught_up` tells for each input whether every record of its partition was read, up to
+    /// those of the last moments where they never cease to come; `frontier` is the minimum watermark over all tasks that are not idle.
     pub fn tick(
         &mut self,
         now: Timestamp,
@@ -333,11 +340,10 @@ impl Task {
     /// The commits that hold once everything handed out so far is durable, one per input.
     pub fn checkpoints(&mut self) -> Vec<Checkpoint> {
         let needed = needed_from(&self.options, self.state.watermark);
-        let out_of_orderness = self.options.out_of_orderness;
         let task_watermark = self.state.watermark;
         let of = |input: &mut Input| {
             let replay = match &mut input.by_user {
-                None => input.replay_points.replay_from(needed, out_of_orderness),
+                None => input.replay_points.replay_from(needed),
                 Some(by_user) => by_user.replay_from(needed),
             };
             input.clock.jumps.trim(replay);
@@ -425,7 +431,8 @@ fn whole_seconds(watermark: i64) -> i64 {
 
 /// Why an event of the future is none.
 fn future(time: i64, timestamp_ms: i64) -> Rejection {
-    let ahead = Timestamp::from_micros(time).millis().saturating_sub(timestamp_ms);
+    let kafka = kafka_time(timestamp_ms).unwrap_or_default();
+    let ahead = (time - kafka).div_euclid(1_000);
     Rejection {
         reason: Reason::FutureTimestamp,
         detail: format!("the event time is {ahead} ms after the broker's timestamp"),

@@ -31,6 +31,9 @@ pub(crate) struct Windows {
     made_until: i64,
 }
 
+/// Open windows beyond which refused records open no more before there is a watermark: a day of the default size.
+const REFUSED_WINDOWS_MAX: usize = 8_640;
+
 /// Emptied windows kept for reuse.
 const SPARE_MAX: usize = 2;
 
@@ -64,6 +67,24 @@ impl Windows {
             return false;
         }
         self.start_of(time) + self.size + self.lateness <= watermark
+    }
+
+    /// Whether two moments lie in the same raw window.
+    pub(crate) fn is_same(&self, one: i64, other: i64) -> bool {
+        one == other || self.start_of(one) == self.start_of(other)
+    }
+
+    /// The last moment of the raw window of `time`.
+    pub(crate) fn last_of(&self, time: i64) -> i64 {
+        self.start_of(time) + (self.size - 1)
+    }
+
+    /// Whether the window of `time` is open, or may be opened for a record that is no event before there is a watermark
+    /// by which it would close.
+    pub(crate) fn has_room_for(&self, time: i64) -> bool {
+        let start = self.start_of(time);
+        self.raw.len() < REFUSED_WINDOWS_MAX
+            || self.raw.binary_search_by_key(&start, |open| open.start).is_ok()
     }
 
     #[inline]

@@ -49,7 +49,8 @@ pub(crate) struct Progress {
     pub(crate) fresh: Freshness,
 }
 
-/// The records that went into what was sent since the last progress, by broker timestamp in milliseconds.
+/// The records that went into what was sent since the last progress, by Kafka's timestamp in milliseconds; without
+/// those that have none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Freshness {
     /// How many.
@@ -61,7 +62,9 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    pub(crate) fn add(&mut self, timestamp_ms: i64) {
+    /// Adds a record of this time, microseconds.
+    pub(crate) fn add(&mut self, time: Option<i64>) {
+        let Some(timestamp_ms) = time.map(|time| time / 1_000) else { return };
         self.oldest_ms = if self.records == 0 { timestamp_ms } else { self.oldest_ms.min(timestamp_ms) };
         self.records += 1;
         self.sum_ms += i128::from(timestamp_ms);

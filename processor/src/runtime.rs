@@ -14,6 +14,7 @@ mod ledger;
 mod limits;
 mod process;
 mod publisher;
+mod reading;
 mod renewals;
 mod report;
 mod session;

@@ -32,7 +32,7 @@ pub(super) fn meaning(options: &Options, identity: &TaskIdentity) -> String {
         window_size,
         allowed_lateness,
         out_of_orderness,
-        max_future_skew,
+        &max_future_skew.unwrap_or(i64::MAX),
         dedup_window,
         attribution_lookback,
     ];

@@ -13,8 +13,10 @@ use crate::checkpoint::Checkpoint;
 use crate::clock::{InputClock, NOT_BEGUN, ReplayPoint};
 use crate::dedup::{Dedup, FrozenDedup};
 use crate::headers::Headers;
+use crate::kafka_time::{kafka_time, latest_time};
 use crate::options::{InputOptions, Options, OptionsError, Rekeyed};
 use crate::rekey::{Envelope, Original, RelayError, Told};
+use crate::reorder::Source as FactSource;
 use crate::snapshot::codec::{Reader, Writer};
 
 /// What is known of the sources behind the by-user topic.
@@ -31,7 +33,7 @@ pub(super) struct ByUser {
     /// Points are noted where `reach` comes to another multiple of this.
     step: i64,
     noted: i64,
-    /// The greatest event time counted, over all sources.
+    /// The greatest moment at which anything counted, over all sources.
     reach: i64,
 }
 
@@ -212,9 +214,10 @@ impl Task {
         let at = self.options.inputs.len();
         let origin = self.options.rekeyed().origin;
         self.inputs[at].attention_at = i64::MIN;
+        let counted = self.totals.counted;
         for record in records {
             if record.offset >= self.inputs[at].attention_at {
-                self.attend(at, record.offset, now, out);
+                self.attend(at, record.offset, out);
             }
             let failed = |error| (record.offset, error);
             match Envelope::read(record.value, origin).map_err(failed)? {
@@ -226,6 +229,9 @@ impl Task {
                 }
             }
             self.inputs[at].next_offset = record.offset + 1;
+        }
+        if self.totals.counted > counted {
+            self.inputs[at].clock.active(now.micros());
         }
         Ok(())
     }
@@ -282,12 +288,9 @@ impl Task {
         source.next_offset = original.offset + 1;
         if out.is_some() {
             totals.consumed += 1;
-            fresh.add(original.timestamp_ms);
+            fresh.add(kafka_time(original.timestamp_ms));
         }
-        judge.stand(original.watermark.max(clock.watermark), original.present, clock.watermark);
-        if clock.watermark > original.watermark {
-            clock.judged();
-        }
+        judge.stand(original.watermark, original.present, clock);
         let Feed { decoder, dedup, .. } = feed;
         let input = options.inputs.len() + index;
         let whole = original.value.filter(|_| original.cut.is_none());
@@ -297,15 +300,19 @@ impl Task {
             (None, Some(cut)) => Err(too_large_to_re_key(cut)),
             (None, None) => decoder.decode(original.value).map(|event| Prepared::event(&event)),
         };
-        let skewed = original.timestamp_ms.saturating_mul(1_000).saturating_add(options.max_future_skew);
+        let latest = latest_time(original.timestamp_ms, options.max_future_skew);
         let prepared = prepared.and_then(|event| {
-            if event.time <= skewed { Ok(event) } else { Err(future(event.time, original.timestamp_ms)) }
+            if event.time <= latest { Ok(event) } else { Err(future(event.time, original.timestamp_ms)) }
         });
         match prepared {
             Ok(event) => {
                 let live = out.is_some();
+                let source = FactSource::new(input, original.partition);
                 let counted =
-                    state.event(&event, judge, dedup, input as u16, original.offset, options, totals, live);
+                    state.event(&event, judge, dedup, source, original.offset, options, totals, live);
+                if !matches!(counted, Counted::Late { .. }) {
+                    *reach = (*reach).max(event.time);
+                }
                 match (counted, out) {
                     (Counted::Late { by }, Some(out)) => out.late.push(LateRecord {
                         input,
@@ -316,13 +323,16 @@ impl Task {
                         value: original.value.map(<[u8]>::to_vec),
                         headers: headers_of(original).ok_or(RelayError::Damaged)?,
                     }),
-                    (Counted::Late { .. }, None) => {}
-                    (Counted::InWindow | Counted::Duplicate, _) => *reach = (*reach).max(event.time),
+                    (Counted::Late { .. }, None) | (Counted::InWindow | Counted::Duplicate, _) => {}
                 }
             }
             Err(rejection) => {
-                return reject(state, judge, original, rejection, out.map(|out| (out, totals, input)));
+                reject(state, judge, original, rejection, out.map(|out| (out, totals, input)))?;
             }
+        }
+        *reach = (*reach).max(judge.uncounted());
+        if judge.jump_mattered {
+            clock.judged();
         }
         Ok(())
     }
@@ -330,14 +340,13 @@ impl Task {
 
 fn reject(
     state: &mut State,
-    judge: &InputClock,
+    judge: &mut InputClock,
     original: &Original<'_>,
     rejection: Rejection,
     out: Option<(&mut TaskOutputs, &mut super::TaskTotals, usize)>,
 ) -> Result<(), RelayError> {
-    let present = judge.present();
-    let present = if present == NOT_BEGUN { original.timestamp_ms.saturating_mul(1_000) } else { present };
-    state.windows.at(present).quality.count(Uncounted::Rejected(rejection.reason));
+    let moment = judge.moment_of_refused(kafka_time(original.timestamp_ms), &state.windows);
+    state.windows.at(moment).quality.count(Uncounted::Rejected(rejection.reason));
     let Some((out, totals, input)) = out else { return Ok(()) };
     totals.rejected += 1;
     totals.rejected_by_reason[rejection.reason as usize] += 1;

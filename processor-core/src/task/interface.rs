@@ -162,7 +162,7 @@ pub struct TaskReport {
 pub struct InputReport {
     /// Of this input alone; `None` before its first event.
     pub watermark: Option<Timestamp>,
-    /// Wall clock of the last record, of the last tick before everything had been read, or of the assignment.
+    /// Wall clock of the last event that counted, or of the assignment.
     pub active_at: Timestamp,
     /// Wall clock since when it is idle.
     pub idle_since: Option<Timestamp>,

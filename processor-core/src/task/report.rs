@@ -58,7 +58,7 @@ impl Task {
         self.inputs.iter().map(|input| InputReport {
             watermark: (input.clock.watermark != NOT_BEGUN)
                 .then(|| Timestamp::from_micros(input.clock.watermark)),
-            active_at: Timestamp::from_micros(input.clock.last_activity()),
+            active_at: Timestamp::from_micros(input.clock.last_counted()),
             idle_since: input.clock.idle_since().map(Timestamp::from_micros),
             next_offset: input.next_offset,
             replay_until: (input.replay_until != i64::MIN).then_some(input.replay_until),

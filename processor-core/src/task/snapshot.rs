@@ -10,13 +10,13 @@ use super::state::State;
 use super::{Emission, Input, Task, TaskIdentity, TaskTotals, needed_from, settled};
 use crate::analytics::first_click::Campaign;
 use crate::checkpoint::Checkpoint;
-use crate::clock::{InputClock, ReplayPoint, ReplayPoints};
+use crate::clock::{InputClock, NOT_BEGUN, Reached, ReplayPoint, ReplayPoints};
 use crate::dedup::{Dedup, FrozenDedup};
 use crate::jumps::{Jump, Jumps};
 use crate::options::Options;
 use crate::parts::Part;
 use crate::planted::{PlantedBug, is_planted};
-use crate::reorder::{KeyedEvent, KeyedKind};
+use crate::reorder::{KeyedEvent, KeyedKind, Source};
 use crate::snapshot::codec::{Reader, Writer};
 use crate::snapshot::{Opened, SnapshotError, TaskSnapshot, fingerprint};
 use crate::tables::{AllRanks, AllSlots, FrozenTables};
@@ -40,8 +40,9 @@ pub(crate) struct FrozenTask {
 #[derive(Debug)]
 struct FrozenInput {
     greatest: i64,
+    uncounted: i64,
     watermark: i64,
-    points: Vec<ReplayPoint>,
+    points: Vec<Reached>,
     jumps: Vec<Jump>,
     mattered: bool,
     dedup: FrozenDedup,
@@ -191,15 +192,18 @@ fn counted(mut inputs: impl Iterator<Item = (Part, i64)>) -> u64 {
 
 impl Input {
     fn freeze(&self, options: &Options, needed_from: i64) -> FrozenInput {
-        let points = self.replay_points.needed(needed_from, options.out_of_orderness);
+        let points = self.replay_points.needed(needed_from);
         let watermark = self.clock.watermark;
         let floor = watermark.saturating_sub(options.allowed_lateness + options.window_size);
         let by_user = self.by_user.as_ref().map(|by_user| by_user.freeze(needed_from, floor));
-        let points = by_user.as_ref().map_or(points, |by_user| vec![by_user.first()]);
+        let points = by_user
+            .as_ref()
+            .map_or(points, |by_user| vec![Reached { point: by_user.first(), reach: NOT_BEGUN }]);
         FrozenInput {
             greatest: self.clock.greatest(),
+            uncounted: self.clock.uncounted(),
             watermark,
-            jumps: self.clock.jumps.needed(points[0]),
+            jumps: self.clock.jumps.needed(points[0].point),
             points,
             mattered: self.clock.jumps.mattered(),
             dedup: self.dedup.freeze(floor),
@@ -216,9 +220,10 @@ impl Input {
         offset: i64,
         now: Timestamp,
     ) -> Option<Self> {
-        let (greatest, watermark) = (reader.signed()?, reader.signed()?);
+        let (greatest, uncounted, watermark) = (reader.signed()?, reader.signed()?, reader.signed()?);
         let point = |reader: &mut Reader<'_>| {
-            Some(ReplayPoint { offset: reader.signed()?, watermark: reader.signed()? })
+            let point = ReplayPoint { offset: reader.signed()?, watermark: reader.signed()? };
+            Some(Reached { point, reach: reader.signed()? })
         };
         let points = (0..reader.count()?).map(|_| point(reader)).collect::<Option<Vec<_>>>()?;
         let jump =
@@ -236,8 +241,13 @@ impl Input {
         }
         let ahead = start.jumps.iter().copied().filter(|jump| jump.offset >= offset);
         let jumps = Jumps::resumed(jumps, mattered, ahead);
-        let mut clock =
-            InputClock::resumed(options.out_of_orderness, greatest, watermark, jumps, now.micros());
+        let mut clock = InputClock::resumed(
+            options.out_of_orderness,
+            (greatest, uncounted),
+            watermark,
+            jumps,
+            now.micros(),
+        );
         let replay = offset < start.next_offset;
         if !replay {
             clock.end_replay(start.watermark);
@@ -266,7 +276,7 @@ impl FrozenTask {
         }
         self.windows.save(&mut writer, &ranks);
         let mut held: Vec<&KeyedEvent> = self.reordering.iter().collect();
-        held.sort_unstable_by_key(|event| (event.time, event.input, event.offset));
+        held.sort_unstable_by_key(|event| event.order());
         writer.count(held.len());
         held.iter().for_each(|event| save_event(event, &mut writer, &ranks));
         self.checkouts.save(&mut writer);
@@ -277,11 +287,13 @@ impl FrozenTask {
 impl FrozenInput {
     fn save(&self, writer: &mut Writer) {
         writer.signed(self.greatest);
+        writer.signed(self.uncounted);
         writer.signed(self.watermark);
         writer.count(self.points.len());
-        for point in &self.points {
+        for Reached { point, reach } in &self.points {
             writer.signed(point.offset);
             writer.signed(point.watermark);
+            writer.signed(*reach);
         }
         writer.count(self.jumps.len());
         for jump in &self.jumps {
@@ -299,7 +311,7 @@ impl FrozenInput {
 fn save_event(event: &KeyedEvent, writer: &mut Writer, ranks: &AllRanks) {
     writer.signed(event.time);
     writer.signed(event.offset);
-    writer.number(event.input.into());
+    writer.number(event.source.0.into());
     writer.number(ranks.users.of(event.user).into());
     writer.number(ranks.products.of(event.product).into());
     event.campaign.save(writer, ranks);
@@ -316,7 +328,7 @@ fn load_event(reader: &mut Reader<'_>, slots: &AllSlots) -> Option<KeyedEvent> {
     Some(KeyedEvent {
         time: reader.signed()?,
         offset: reader.signed()?,
-        input: reader.small()?,
+        source: Source(reader.small()?),
         user: *slots.users.get(reader.small::<usize>()?)?,
         product: *slots.products.get(reader.small::<usize>()?)?,
         campaign: Campaign::load(reader, &slots.campaigns)?,

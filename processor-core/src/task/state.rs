@@ -9,7 +9,7 @@ use crate::dedup::Dedup;
 use crate::interner::OTHER_SLOT;
 use crate::near::ask_for;
 use crate::options::{Options, SECOND};
-use crate::reorder::{KeyedEvent, KeyedKind, ReorderBuffer};
+use crate::reorder::{KeyedEvent, KeyedKind, ReorderBuffer, Source};
 use crate::tables::Tables;
 use crate::windows::Windows;
 
@@ -54,7 +54,7 @@ impl State {
         event: &Prepared<'_>,
         clock: &mut InputClock,
         dedup: &mut Dedup,
-        input: u16,
+        source: Source,
         offset: i64,
         options: &Options,
         totals: &mut TaskTotals,
@@ -63,8 +63,8 @@ impl State {
         let time = event.time;
         let watermark = clock.watermark;
         if self.windows.is_closed(time, watermark) {
-            clock.judged();
-            self.windows.at(clock.present()).quality.count(Uncounted::Late);
+            let moment = clock.moment_of_late(time, &self.windows);
+            self.windows.at(moment).quality.count(Uncounted::Late);
             totals.late += u64::from(live);
             let end = time - time.rem_euclid(options.window_size) + options.window_size;
             return Counted::Late { by: watermark - end - options.allowed_lateness };
@@ -84,12 +84,12 @@ impl State {
         self.windows.at(time).traffic.count(event, user, &mut self.tables);
         totals.counted += u64::from(live);
         if time < watermark {
-            if time >= clock.own() {
+            if time >= clock.without_the_last_jump() {
                 clock.judged();
             }
             totals.behind_watermark += u64::from(live);
         } else {
-            self.keep_for_facts(event, user, input, offset, options, totals);
+            self.keep_for_facts(event, user, source, offset, options, totals);
         }
         clock.observe(time);
         Counted::InWindow
@@ -101,7 +101,7 @@ impl State {
         &mut self,
         event: &Prepared<'_>,
         user: u32,
-        input: u16,
+        source: Source,
         offset: i64,
         options: &Options,
         totals: &mut TaskTotals,
@@ -129,7 +129,7 @@ impl State {
         if self.reorder.len() >= options.limits.waiting_facts {
             self.decide_early(options, totals);
         }
-        self.reorder.push(KeyedEvent { time, offset, input, kind, user, product, campaign });
+        self.reorder.push(KeyedEvent { time, offset, source, kind, user, product, campaign });
     }
 
     /// Decides the earliest second that waits, although earlier events may still come.

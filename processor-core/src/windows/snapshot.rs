@@ -1,6 +1,7 @@
 use super::rollup::Shared;
-use super::{Open, Rollup, Windows};
+use super::{Open, Rollup, Windows, mark};
 use crate::analytics::WindowState;
+use crate::options::HOUR;
 use crate::snapshot::codec::{Reader, Writer};
 use crate::tables::{AllRanks, AllSlots};
 
@@ -39,6 +40,10 @@ impl Windows {
                 let start = reader.signed()?;
                 rollups.insert(start, Rollup::loaded(start, WindowState::load(reader, slots)?));
             }
+        }
+        // An hour that has nothing but minutes was not written.
+        for minute in self.minutes.keys() {
+            mark(&mut self.hours, *minute, HOUR);
         }
         Some(())
     }

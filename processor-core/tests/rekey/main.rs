@@ -79,6 +79,73 @@ fn event_time_begins_when_every_source_was_heard_of_and_idle_ones_do_not_hold_it
     assert_eq!((task.totals().late, task.totals().counted), (1, 1));
 }
 
+/// What a source may bring besides events that count.
+fn nothing_that_counts(first: &[u8], number: i64) -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("broken", b"{\"broken\":".to_vec()),
+        ("heartbeats", b"{\"type\":\"heartbeat\"}".to_vec()),
+        ("tombstones", Vec::new()),
+        ("late", view("late", 1_000 + number, -600_000)),
+        ("of the future", view("future", 2_000 + number, number * 1_000 + 90_000)),
+        ("repeats", first.to_vec()),
+    ]
+}
+
+#[test]
+fn a_source_of_which_nothing_counts_does_not_keep_facts_waiting() {
+    let click = |at_ms: i64| {
+        let time = START_MS + at_ms;
+        format!(r#"{{"user_id":"a","timestamp":{time},"event_type":"product_click","product_id":"p"}}"#)
+    };
+    let checkout = |at_ms: i64| {
+        let time = START_MS + at_ms;
+        format!(
+            r#"{{"user_id":"a","timestamp":{time},"event_type":"checkout","product_id":"p","checkout_id":"o{at_ms}","amount":1}}"#
+        )
+    };
+    let first = view("b", 1, 0);
+    for what in 0..nothing_that_counts(&first, 0).len() {
+        for begins_with_an_event in [true, false] {
+            if nothing_that_counts(&first, 0)[what].0 == "late" && !begins_with_an_event {
+                continue; // the first would count
+            }
+            let options = options(2);
+            let mut task =
+                Task::new(Arc::clone(&options), identity(0, 1), &[Checkpoint::beginning()], now(0)).unwrap();
+            let mut relays = [0, 1].map(|partition| {
+                Relay::new(Arc::clone(&options), 0, partition, 1, &Checkpoint::beginning(), now(0)).unwrap()
+            });
+            let (mut offset, mut out) = (0, TaskOutputs::default());
+            for second in 0..60 {
+                let at_ms = second * 1_000;
+                let (name, rubbish) = nothing_that_counts(&first, second).swap_remove(what);
+                let rubbish = if second == 0 && begins_with_an_event { &first } else { &rubbish };
+                let events = [click(at_ms), checkout(at_ms)];
+                let mut sent = RelayOutputs::default();
+                for (at, event) in (0..).zip(&events) {
+                    let record = source(second * 2 + at, at_ms, event.as_bytes());
+                    relays[0].records(now(at_ms), [record], &mut sent);
+                }
+                relays[1].records(now(at_ms), [source(second, at_ms, rubbish)], &mut sent);
+                for relay in &mut relays {
+                    relay.tick(now(at_ms), true);
+                }
+                let progress: Vec<_> = relays.iter().map(Relay::progress).collect();
+                sent.tell(options.rekeyed.as_ref().unwrap(), 1, &progress);
+                for record in sent.iter() {
+                    task.relayed(now(at_ms), [by_user(offset, record.value)], &mut out).unwrap();
+                    offset += 1;
+                }
+                let watermark = task.report().watermark.map_or(i64::MIN, |of| of.millis() - START_MS);
+                assert!(
+                    second < 15 || watermark >= at_ms - 15_000,
+                    "{name}: at {at_ms} facts are decided up to {watermark} (begins with an event: {begins_with_an_event})"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn a_replay_begins_where_every_source_is_told_of_again() {
     let options = options(2);

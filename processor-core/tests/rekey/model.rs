@@ -26,7 +26,8 @@ pub(crate) enum Kind {
     Checkout,
 }
 
-/// Sources that differ in how far they are, with disorder, late events, repeats in other sources, and rubbish.
+/// Sources that differ in how far they are, with disorder, late events, repeats in other sources, rubbish, and clicks at
+/// the very moment of their checkout; some bring nothing that counts.
 pub(crate) fn logs(random: &mut Random) -> Vec<Vec<Logged>> {
     let mut sources: Vec<Vec<Logged>> = (0..1 + random.below(5)).map(|_| Vec::new()).collect();
     let count = sources.len() as u64;
@@ -42,8 +43,8 @@ pub(crate) fn logs(random: &mut Random) -> Vec<Vec<Logged>> {
             2..=5 => 4_000 + random.below(9_000),
             _ => random.below(4_000),
         };
-        // Microseconds of its own, so that no two facts are at the same time.
-        let time = (START_MS + now_ms[at] - behind_ms) * 1_000 + id;
+        // Quarters of a second, so that many are at the same time.
+        let time = (START_MS + (now_ms[at] - behind_ms) / 250 * 250) * 1_000;
         let kind = match random.below(10) {
             0..=4 => Kind::View,
             5..=7 => Kind::Click,
@@ -66,6 +67,22 @@ pub(crate) fn logs(random: &mut Random) -> Vec<Vec<Logged>> {
             sources[other].push(logged(&event, timestamp_ms));
         }
         sources[at].push(logged(&event, timestamp_ms));
+    }
+    if random.chance(40) {
+        sources.push(
+            (0..1 + random.below(60))
+                .map(|at| {
+                    let timestamp_ms = START_MS + at * 7_000;
+                    let future =
+                        Event { id: -1, time: (timestamp_ms + 90_000) * 1_000, user: 0, kind: Kind::View };
+                    let value =
+                        [b"{\"type\":\"heartbeat\"}".to_vec(), Vec::new(), future.json().into_bytes()]
+                            [random.below(3) as usize]
+                            .clone();
+                    Logged { timestamp_ms, value, event: None }
+                })
+                .collect(),
+        );
     }
     sources
 }

@@ -81,6 +81,10 @@ impl<'a> World<'a> {
             let source = self.random.below(self.sources.len() as u64) as usize;
             let task = self.random.below(self.tasks.len() as u64) as usize;
             match self.random.below(10) {
+                // What is told of it has no bearing on anything but when the rest is decided.
+                _ if self.is_rubbish(source) && self.random.chance(30) => {
+                    self.relays[source].tick(now(self.now_ms + 60_000), true);
+                }
                 0..=2 => self.read_source(source, 20),
                 3 | 4 => self.publish(source, faults != Faults::Repeats || self.random.clone().chance(60)),
                 5 | 6 => self.read_by_user(task, 30),
@@ -108,6 +112,11 @@ impl<'a> World<'a> {
 
     fn is_read(&self, source: usize) -> bool {
         self.relays[source].progress().next_offset == self.sources[source].len() as i64
+    }
+
+    /// Whether nothing of it counts.
+    fn is_rubbish(&self, source: usize) -> bool {
+        self.sources[source].iter().all(|record| record.event.is_none())
     }
 
     fn read_source(&mut self, source: usize, max: u64) {

@@ -63,4 +63,8 @@ pub(crate) const PLANTED: &[(Bug, u64)] = &[
     (Bug::Core(PlantedBug::DedupLost), 100),
     #[cfg(feature = "planted-bugs")]
     (Bug::Core(PlantedBug::FactsUnordered), 300),
+    #[cfg(feature = "planted-bugs")]
+    (Bug::Core(PlantedBug::TiesByArrival), 300),
+    #[cfg(feature = "planted-bugs")]
+    (Bug::Core(PlantedBug::AwakeByAnything), 300),
 ];

@@ -1,4 +1,4 @@
-//! Seeded logs of clicks: disordered, repeated, late, broken.
+//! Seeded logs of clicks: disordered, repeated, late, broken, with stretches in which nothing counts.
 
 use std::fmt::Write as _;
 
@@ -13,6 +13,10 @@ pub(crate) struct Logged {
     pub(crate) value: Vec<u8>,
     /// Before this record there was silence, in which the wall clock moved the watermark so far (microseconds).
     pub(crate) silence_to: Option<i64>,
+    /// Before the silence there was a stretch of records that do not count: it is long enough already.
+    pub(crate) awaited: bool,
+    /// The wall clock moves on by this before it is read, in such a stretch.
+    pub(crate) apart_ms: i64,
 }
 
 /// One log per partition.
@@ -36,6 +40,8 @@ fn log(random: &mut Random, partition: u64) -> Vec<Logged> {
     let transactional = random.chance(30);
     // Silences are costly, as there are zeros to be written in them: few logs have long ones.
     let hours_apart = random.chance(15);
+    let with_stretches = random.chance(40);
+    let mut last_ms = START_MS;
     for number in 0..RECORDS[random.below(RECORDS.len() as u64) as usize] {
         let pause_ms = match random.below(200) {
             0 if hours_apart => 3_700_000, // more than an hour
@@ -48,12 +54,37 @@ fn log(random: &mut Random, partition: u64) -> Vec<Logged> {
         if pause_ms >= 30_000 && random.chance(60) {
             (stale, stale_ms) = (1 + random.below(6), pause_ms + 100_000);
         }
+        let before_ms = now_ms;
+        if with_stretches && pause_ms < 30_000 && random.below(80) == 0 {
+            for nothing in 0..6 + random.below(20) {
+                let apart_ms = 200 + random.below(3_000) as i64;
+                now_ms += apart_ms;
+                let value = counts_for_nothing(random, partition, nothing, now_ms);
+                let timestamp_ms = stamp(random, now_ms);
+                log.push(Logged { offset, timestamp_ms, value, silence_to: None, awaited: false, apart_ms });
+                offset += if transactional && random.chance(30) { 2 } else { 1 };
+            }
+        }
+        let stretch_ms = now_ms - before_ms;
+        let awaited = stretch_ms > 0 && random.chance(80);
+        let silence_to = if awaited {
+            Some((before_ms + random.below(stretch_ms as u64) as i64) / 1_000 * 1_000_000)
+        } else {
+            silence_to
+        };
         now_ms += pause_ms;
         if random.chance(4) && !log.is_empty() {
             // The same bytes again, soon or much later.
             let back = 1 + random.below(log.len().min(60) as u64) as usize;
             let value = log[log.len() - back].value.clone();
-            log.push(Logged { offset, timestamp_ms: now_ms, value, silence_to });
+            log.push(Logged {
+                offset,
+                timestamp_ms: stamp(random, now_ms),
+                value,
+                silence_to,
+                awaited,
+                apart_ms: 0,
+            });
             offset += 1;
             continue;
         }
@@ -71,12 +102,41 @@ fn log(random: &mut Random, partition: u64) -> Vec<Logged> {
         let value = if random.chance(2) {
             [&b"{\"user_id\":\"u\""[..], b"[]", b"{}", b""][random.below(4) as usize].to_vec()
         } else {
-            event(random, partition, number, now_ms - behind_ms).into_bytes()
+            // Some are of the very moment of another.
+            let time_ms = if random.chance(12) { last_ms } else { now_ms - behind_ms };
+            last_ms = time_ms;
+            event(random, partition, number, time_ms).into_bytes()
         };
-        log.push(Logged { offset, timestamp_ms: now_ms, value, silence_to });
+        let timestamp_ms = stamp(random, now_ms);
+        log.push(Logged { offset, timestamp_ms, value, silence_to, awaited, apart_ms: 0 });
         offset += if transactional && random.chance(10) { 2 } else { 1 };
     }
     log
+}
+
+/// Kafka's timestamp of a record that was written at `now_ms`: nearly always that.
+fn stamp(random: &mut Random, now_ms: i64) -> i64 {
+    match random.below(80) {
+        0 => 0,
+        1 => -1,
+        2 => now_ms / 1_000,
+        3 => now_ms + 5_000_000,
+        4 => now_ms - 5_000_000,
+        5 => now_ms + 1_700_000,
+        _ => now_ms,
+    }
+}
+
+/// A heartbeat, nonsense, an event of long ago or of the future, or another that was there before.
+fn counts_for_nothing(random: &mut Random, partition: u64, number: u64, now_ms: i64) -> Vec<u8> {
+    match random.below(6) {
+        0 => Vec::new(),
+        1 => b"{\"broken\":".to_vec(),
+        2 => b"{\"type\":\"heartbeat\"}".to_vec(),
+        3 => event(random, partition, 1_000_000 + number, now_ms - 900_000).into_bytes(),
+        4 => event(random, partition, 2_000_000 + number, now_ms + 90_000).into_bytes(),
+        _ => b"[]".to_vec(),
+    }
 }
 
 fn event(random: &mut Random, partition: u64, number: u64, time_ms: i64) -> String {

@@ -92,6 +92,7 @@ fn read(
     let mut checkout_ids = BTreeSet::new();
     let mut accepted = Vec::new();
     let mut moved = i64::MIN;
+    let mut uncounted_until = 0;
     for record in log {
         let offset = record.offset;
         // What the wall clock decided holds from then on.
@@ -99,22 +100,32 @@ fn read(
         let own = greatest.map_or(i64::MIN, |greatest| greatest - OUT_OF_ORDERNESS);
         let watermark = own.max(moved);
         let present = greatest.unwrap_or(i64::MIN).max(moved);
-        let present = if present == i64::MIN { record.timestamp_ms * 1_000 } else { present };
-        let event = match decoder.decode(Some(&record.value)) {
-            Ok(event) if event.time.micros() <= record.timestamp_ms * 1_000 + 60 * SECOND => event,
-            Ok(_) => {
-                uncounted.push((present, "future_timestamp"));
-                expected.dead_letters.insert((partition, offset));
-                continue;
-            }
-            Err(rejection) => {
-                uncounted.push((present, rejection.reason.name()));
+        let kafka = kafka_time(record.timestamp_ms);
+        let refusal = match decoder.decode(Some(&record.value)) {
+            Ok(event) if kafka.is_none_or(|kafka| event.time.micros() <= kafka + 60 * SECOND) => Ok(event),
+            Ok(_) => Err("future_timestamp"),
+            Err(rejection) => Err(rejection.reason.name()),
+        };
+        let is_closed =
+            |time: i64| time.div_euclid(10 * SECOND) * 10 * SECOND + 10 * SECOND + LATENESS <= watermark;
+        let event = match refusal {
+            Ok(event) => event,
+            Err(reason) => {
+                let moment = match kafka {
+                    Some(kafka) if present == i64::MIN => kafka,
+                    None if present == i64::MIN => uncounted_until,
+                    Some(kafka) if !is_closed(kafka) && kafka <= present + 3_600 * SECOND => kafka,
+                    _ => present,
+                };
+                uncounted_until = uncounted_until.max(moment);
+                uncounted.push((moment, reason));
                 expected.dead_letters.insert((partition, offset));
                 continue;
             }
         };
         let time = event.time.micros();
-        if time.div_euclid(10 * SECOND) * 10 * SECOND + 10 * SECOND + LATENESS <= watermark {
+        if is_closed(time) {
+            uncounted_until = uncounted_until.max(present);
             uncounted.push((present, "late"));
             expected.late.insert((partition, offset));
             continue;
@@ -150,9 +161,21 @@ fn read(
     accepted
 }
 
+/// Kafka's timestamp in microseconds, where it can be one.
+fn kafka_time(timestamp_ms: i64) -> Option<i64> {
+    if timestamp_ms >= 100_000_000_000 {
+        Some(timestamp_ms * 1_000)
+    } else if timestamp_ms >= 1_000_000_000 {
+        Some(timestamp_ms * SECOND)
+    } else {
+        None
+    }
+}
+
 fn first_clicks(events: &[Accepted]) -> Vec<Checkout> {
     let mut usable: Vec<&Accepted> = events.iter().filter(|event| event.for_facts).collect();
-    usable.sort_by_key(|event| (event.time, event.offset));
+    // A click comes before a checkout of the same instant.
+    usable.sort_by_key(|event| (event.time, event.kind == EventType::Checkout, event.offset));
     let mut checkouts = Vec::new();
     for (at, checkout) in usable.iter().enumerate().filter(|(_, event)| event.kind == EventType::Checkout) {
         let first = usable[..at].iter().find(|click| {

@@ -15,6 +15,8 @@ pub(crate) enum Rule {
     Conservation,
     /// Watermarks, closing and the frontier never go back.
     Watermark,
+    /// An input of which nothing counts holds back nobody.
+    Held,
     /// Committed offsets never go back.
     OffsetBack,
     /// An offset is committed only with or after what its records led to.

@@ -87,6 +87,7 @@ impl<'a> Run<'a> {
             return;
         };
         while self.task.report().watermark.is_none_or(|watermark| watermark.micros() < to) {
+            self.now += 2_000_000; // what is unread for so long is behind
             self.tick(false, None, out);
             self.now += 11_000_000;
             let earlier = self.random.below(3) as i64 * self.random.below(90_000_000) as i64;

@@ -138,7 +138,7 @@ impl Stage1 {
         let at = log.partition_point(|record| record.offset < task.read_from(0));
         let run = world.new_run();
         world.note(|| format!("run {run}: task {partition} from {start:?}"));
-        let slot = TaskSlot::new(task, run, at, &start);
+        let slot = TaskSlot::new(task, run, at, &start, now);
         self.tasks.insert(partition, slot);
     }
 
@@ -218,10 +218,14 @@ impl Stage1 {
         let silence =
             |at: usize| log.get(at).filter(|of| of.offset >= live_from).and_then(|of| of.silence_to);
         if let Some(to) = silence(slot.at).filter(|to| slot.task_watermark() < *to) {
-            return slot.silence(partition, to, world, now);
+            let stretch = log[slot.at].awaited && slot.after_stretch(partition, to, world, now);
+            return if stretch { () } else { slot.silence(partition, to, world, now) };
         }
+        let apart = |at: usize| log.get(at).filter(|of| of.offset >= live_from).map_or(0, |of| of.apart_ms);
         let until = (slot.at + max).min(log.len());
-        let until = (slot.at + 1..until).find(|at| silence(*at).is_some()).unwrap_or(until);
+        let begins = |at: &usize| silence(*at).is_some() || apart(*at) > 0;
+        let until = (slot.at + 1..until).find(begins).unwrap_or(until);
+        slot.wait(apart(slot.at));
         let records = log[slot.at..until].iter().map(|record| Record {
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,
@@ -231,7 +235,8 @@ impl Stage1 {
         let from = slot.at;
         slot.at = until;
         let mut out = TaskOutputs::default();
-        slot.task.records(0, Timestamp::from_micros(now), records, &mut out);
+        slot.task.records(0, slot.now(now), records, &mut out);
+        slot.has_read(now);
         if until == log.len()
             && let Some(last) = log.last()
         {
@@ -250,8 +255,8 @@ impl Stage1 {
                 continue;
             }
             let mut out = TaskOutputs::default();
-            slot.task.tick(Timestamp::from_micros(now), &[false], frontier, &mut out);
-            slot.task.emit(Timestamp::from_micros(now + later), &mut out);
+            slot.task.tick(slot.now(now), &[false], frontier, &mut out);
+            slot.task.emit(slot.now(now + later), &mut out);
             slot.collect(*partition, out, world);
         }
     }

@@ -24,10 +24,14 @@ pub(super) struct TaskSlot {
     pub(super) sealed: Option<Committed>,
     pub(super) watermark: i64,
     pub(super) ended: bool,
+    /// The wall clock is so much further for it, as it has lived through stretches in which nothing counts.
+    ahead: i64,
+    /// How many events counted, and its wall clock then.
+    counted: (u64, i64),
 }
 
 impl TaskSlot {
-    pub(super) fn new(task: Task, run: u64, at: usize, start: &Checkpoint) -> Self {
+    pub(super) fn new(task: Task, run: u64, at: usize, start: &Checkpoint, now: i64) -> Self {
         Self {
             task,
             run,
@@ -38,7 +42,45 @@ impl TaskSlot {
             sealed: None,
             watermark: start.watermark,
             ended: false,
+            ahead: 0,
+            counted: (0, now),
         }
+    }
+
+    /// Its wall clock.
+    pub(super) fn now(&self, now: i64) -> Timestamp {
+        Timestamp::from_micros(now + self.ahead)
+    }
+
+    pub(super) fn wait(&mut self, ms: i64) {
+        self.ahead += ms * 1_000;
+    }
+
+    /// Records were read.
+    pub(super) fn has_read(&mut self, now: i64) {
+        let counted = self.task.totals().counted;
+        if counted > self.counted.0 {
+            self.counted = (counted, now + self.ahead);
+        }
+    }
+
+    /// There was a stretch in which records came and none counted. If it was long enough, the frontier moves the task.
+    pub(super) fn after_stretch(&mut self, partition: u32, to: i64, world: &mut World<'_>, now: i64) -> bool {
+        let now = self.now(now);
+        self.counted.1 = self.counted.1.min(now.micros()); // a clock may be set back
+        if now.micros() - self.counted.1 < 10_000_000 {
+            return false;
+        }
+        let mut out = TaskOutputs::default();
+        self.task.tick(now, &[true], Some(Timestamp::from_micros(to)), &mut out);
+        self.wait(2_000); // then the record after the stretch is unread for long
+        self.task.tick(now.plus_micros(2_000_000), &[false], None, &mut out);
+        self.collect(partition, out, world);
+        if self.task_watermark() < to {
+            let what = || format!("task {partition}: nothing counted for 10 s, and it does not come to {to}");
+            world.fail(Rule::Held, what);
+        }
+        true
     }
 
     pub(super) fn snapshot(&mut self, partition: u32, world: &mut World<'_>) {
@@ -55,6 +97,7 @@ impl TaskSlot {
 
     /// Everything is read and nothing comes: the wall clock and the frontier move the watermark, at last to `to`.
     pub(super) fn silence(&mut self, partition: u32, to: i64, world: &mut World<'_>, now: i64) {
+        let now = now + self.ahead;
         let mut out = TaskOutputs::default();
         let mut tick = |now: i64, caught_up: bool, frontier: Option<i64>| {
             let frontier = frontier.map(Timestamp::from_micros);

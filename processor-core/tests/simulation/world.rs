@@ -21,7 +21,7 @@ pub(crate) const ORIGIN: u64 = 7;
 /// Steps with faults; a run goes on without them after that.
 const FAULTY_STEPS_MAX: u64 = 3_000;
 /// Steps without faults within which everything has to be read, written and committed.
-const QUIET_STEPS_MAX: u64 = 20_000;
+const QUIET_STEPS_MAX: u64 = 40_000;
 /// The last steps that a trace keeps.
 const TRACE_MAX: usize = 400;
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use events::Timestamp;
 use processor_core::{Checkpoint, Record, Relay, RelayOutputs, RelayProgress};
 
+use super::reading::Reading;
 use super::shared::{Shared, now};
 use crate::kafka::{Commit, Consumer, PartitionEnd, Run};
 use crate::status::RelayStatus;
@@ -30,15 +31,14 @@ pub(super) struct RelaySlot {
     /// Where a bounded run ends.
     end: Option<i64>,
     ended: bool,
-    /// Where the partition ended when everything of it had been read.
-    partition_end: Option<i64>,
+    reading: Reading,
     start: Checkpoint,
     relayed: u64,
 }
 
 impl RelaySlot {
     pub(super) fn new(id: SourceId, relay: Relay, start: Checkpoint, end: Option<i64>) -> Self {
-        Self { id, relay, end, ended: false, partition_end: None, start, relayed: 0 }
+        Self { id, relay, end, ended: false, reading: Reading::default(), start, relayed: 0 }
     }
 
     pub(super) fn next_offset(&self) -> i64 {
@@ -52,11 +52,10 @@ impl RelaySlot {
         progress
     }
 
-    fn is_caught_up(&self, consumer: &Consumer, topic: &str) -> bool {
-        self.partition_end.is_some_and(|end| {
-            self.next_offset() <= end
-                && consumer.end_offset(topic, self.id.1).is_some_and(|latest| latest <= end)
-        })
+    fn is_caught_up(&mut self, consumer: &Consumer, topic: &str) -> bool {
+        let latest = consumer.end_offset(topic, self.id.1);
+        self.reading.look(self.next_offset(), latest, Instant::now());
+        self.reading.is_caught_up()
     }
 }
 
@@ -150,13 +149,14 @@ impl Stage0 {
     /// Notes that everything of a partition has been read.
     pub(super) fn end(&mut self, input: usize, end: &PartitionEnd<'_>) {
         if let Some(slot) = self.relays.get_mut(&(input, end.partition)) {
-            slot.partition_end = Some(end.offset);
+            slot.reading.ended(end.offset);
             slot.relay.read_to(end.offset.min(slot.end.unwrap_or(i64::MAX)));
         }
     }
 
-    /// Tells relays the wall clock. Returns whether one has come to the end of a bounded run.
-    pub(super) fn tick(&mut self, now: Timestamp) -> bool {
+    /// Tells relays the wall clock; `reads`: records are being read. Returns whether one has come to the end of a bounded
+    /// run.
+    pub(super) fn tick(&mut self, now: Timestamp, reads: bool) -> bool {
         let mut ended = false;
         for slot in self.relays.values_mut() {
             let topic = &self.shared.unkeyed()[slot.id.0].topic;
@@ -174,7 +174,7 @@ impl Stage0 {
                 Some(_) => {}
                 None => {
                     let caught_up = slot.is_caught_up(&self.consumer, topic);
-                    slot.relay.tick(now, caught_up);
+                    slot.relay.tick(now, reads && caught_up);
                 }
             }
         }

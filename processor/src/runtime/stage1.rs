@@ -225,7 +225,7 @@ impl Stage1 {
         }
         let input = input_of(&self.shared, end.topic);
         if let Some(slot) = self.tasks.get_mut(&end.partition) {
-            slot.partition_ends[input] = Some(end.offset);
+            slot.readings[input].ended(end.offset);
             let stop = slot.ends.get(input).copied().unwrap_or(i64::MAX);
             slot.task.read_to(input, end.offset.min(stop));
         }
@@ -286,11 +286,15 @@ impl Stage1 {
             i64::MIN => None,
             micros => Some(Timestamp::from_micros(micros)),
         };
-        let mut ended = self.stage0.tick(now);
+        // What waits for a sink or for Kafka may be behind without that anybody has looked.
+        let reads = self.may_read();
+        let mut ended = self.stage0.tick(now, reads);
         for slot in self.tasks.values_mut() {
-            let topics = self.shared.task_topics.iter().enumerate();
-            let caught_up: Vec<bool> =
-                topics.map(|(at, topic)| slot.is_caught_up(&self.consumer, topic, at)).collect();
+            for (at, topic) in self.shared.task_topics.iter().enumerate() {
+                slot.look(&self.consumer, topic, at, self.ticked_at);
+            }
+            let topics = 0..self.shared.task_topics.len();
+            let caught_up: Vec<bool> = topics.map(|at| reads && slot.is_caught_up(at)).collect();
             let out = self.outputs.entry(slot.partition).or_default();
             if !slot.ended && !slot.ends.is_empty() {
                 if (0..slot.ends.len()).all(|at| slot.has_reached_end(at)) {

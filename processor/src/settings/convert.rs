@@ -55,7 +55,7 @@ impl Settings {
             window_size: micros(windows.size),
             allowed_lateness: micros(windows.allowed_lateness),
             out_of_orderness: micros(windows.out_of_orderness),
-            max_future_skew: micros(windows.max_future_skew),
+            max_future_skew: windows.max_future_skew.map(micros),
             emit_every: micros(windows.emit_every),
             idle_after: micros(windows.idle_after),
             dedup_window: micros(dedup.window),

@@ -27,6 +27,11 @@ pub(crate) enum Kind {
         min: Duration,
         max: Duration,
     },
+    /// The same, or `off`.
+    DurationOrOff {
+        min: Duration,
+        max: Duration,
+    },
     Size {
         min: u64,
         max: u64,

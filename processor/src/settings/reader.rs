@@ -12,6 +12,9 @@ use super::layers::{Layers, sorted};
 use super::problem::{Origin, Problem};
 use super::units::{format_duration, format_size, parse_duration, parse_size};
 
+/// What switches off a guard.
+const OFF: &str = "off";
+
 /// Reads keys of the table. A value that is wrong is noted and replaced by the default, so that reading goes on and
 /// finds the rest; [`Reader::finish`] then fails.
 #[derive(Debug)]
@@ -66,6 +69,18 @@ impl<'a> Reader<'a> {
     pub(super) fn duration(&mut self, path: &str) -> Duration {
         let Kind::Duration { min, max } = self.key(path).kind else { unreachable!("{path} is a duration") };
         self.number(path, parse_duration, format_duration, min..=max)
+    }
+
+    /// `None` where it says `off`.
+    pub(super) fn duration_or_off(&mut self, path: &str) -> Option<Duration> {
+        let Kind::DurationOrOff { min, max } = self.key(path).kind else { unreachable!("{path} may be off") };
+        let is_off = |value: &Value| scalar(&value.kind).is_some_and(|text| text.trim() == OFF);
+        if self.layers.get(path).is_some_and(is_off) {
+            self.mark(path);
+            return None;
+        }
+        let parse = |text: &str| parse_duration(text).map_err(|wrong| format!("{wrong}; or {OFF:?}"));
+        Some(self.number(path, parse, format_duration, min..=max))
     }
 
     pub(super) fn size(&mut self, path: &str) -> u64 {
@@ -246,7 +261,10 @@ impl<'a> Reader<'a> {
         let fits = match (&value.kind, kind) {
             (ValueKind::String(_), Kind::Integer { .. } | Kind::Bool) => !typed,
             // Without a unit: the parser says what is missing.
-            (ValueKind::I64(_), Kind::Integer { .. } | Kind::Size { .. } | Kind::Duration { .. }) => true,
+            (
+                ValueKind::I64(_),
+                Kind::Integer { .. } | Kind::Size { .. } | Kind::Duration { .. } | Kind::DurationOrOff { .. },
+            ) => true,
             (ValueKind::Boolean(_), Kind::Bool) => true,
             (ValueKind::String(_), _) => true,
             _ => false,
@@ -343,6 +361,7 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Integer { .. } => "a whole number without quotes",
         Kind::Bool => "true or false without quotes",
         Kind::Duration { .. } => r#"a duration in quotes such as "10s""#,
+        Kind::DurationOrOff { .. } => r#"a duration in quotes such as "10s", or "off""#,
         Kind::Size { .. } => r#"a size in quotes such as "512MB""#,
         Kind::Text | Kind::Secret | Kind::Choice(_) | Kind::List | Kind::Map => "a text in quotes",
     }

@@ -102,6 +102,9 @@ fn literal(key: &Key, text: &str) -> String {
 fn allowed(key: &Key) -> String {
     match key.kind {
         Kind::Duration { min, max } => format!("{} to {}", format_duration(min), format_duration(max)),
+        Kind::DurationOrOff { min, max } => {
+            format!("{} to {}, `off`", format_duration(min), format_duration(max))
+        }
         Kind::Size { min, max } => format!("{} to {}", format_size(min), format_size(max)),
         Kind::Integer { min, max } => format!("{min} to {max}"),
         Kind::Bool => "`true`, `false`".into(),

@@ -14,8 +14,8 @@ pub struct WindowSettings {
     pub allowed_lateness: Duration,
     /// How far the watermark stays behind the latest event.
     pub out_of_orderness: Duration,
-    /// How far an event may lie after its broker timestamp.
-    pub max_future_skew: Duration,
+    /// How far an event may lie after Kafka's timestamp of its record; `None`: any distance.
+    pub max_future_skew: Option<Duration>,
     /// How often values of open windows are written again.
     pub emit_every: Duration,
     /// When a quiet partition stops holding back the others.
@@ -30,7 +30,7 @@ impl WindowSettings {
             size: reader.duration("windows.size"),
             allowed_lateness: reader.duration("windows.allowed_lateness"),
             out_of_orderness: reader.duration("windows.out_of_orderness"),
-            max_future_skew: reader.duration("windows.max_future_skew"),
+            max_future_skew: reader.duration_or_off("windows.max_future_skew"),
             emit_every: reader.duration("windows.emit_every"),
             idle_after: reader.duration("windows.idle_after"),
         };

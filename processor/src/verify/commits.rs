@@ -5,7 +5,7 @@ use std::time::Duration;
 use processor_core::{Checkpoint, MergeCheckpoint};
 
 use super::model::LogOptions;
-use super::rules::Rules;
+use super::rules::{NEVER, Rules, kafka_time};
 use super::watermark::Recorded;
 use crate::kafka::admin::Admin;
 use crate::kafka::scan::{self, Scan};
@@ -116,16 +116,22 @@ pub(super) fn extent(
             }
             let mut first = low;
             if let Some(from) = from {
-                let needed = (from - rules.reach() - rules.future_skew - rules.lateness).div_euclid(1_000);
-                first = scan.offset_at(partition, needed)?.map_or(low, |at| at.max(low));
+                // Without a guard a timestamp says nothing of the event's time.
+                let needed = rules.future_skew.map(|skew| from - rules.reach() - skew - rules.lateness);
+                let at = match needed {
+                    Some(needed) => scan.offset_at(partition, needed.div_euclid(1_000))?,
+                    None => None,
+                };
+                first = at.map_or(low, |at| at.max(low));
             }
             let first = first.min(committed.offset);
             let mut began_below = None;
             if first > 0 {
                 let kept = first_timestamp(client, topic, partition, first)?;
-                began_below = kept.map(|at| at + rules.future_skew - rules.out_of_orderness);
+                let latest = kept.zip(rules.future_skew).map(|(at, skew)| at + skew);
+                began_below = Some(latest.map_or(NEVER, |latest| latest - rules.out_of_orderness));
                 // Of what is gone nothing is later than this.
-                let gone = kept.map(|at| at + rules.future_skew);
+                let gone = latest;
                 let gone = gone.or_else(|| Some(watermark? + rules.out_of_orderness));
                 let whole = gone.map(|at| at + rules.reach());
                 complete_from = complete_from.max(whole);
@@ -218,7 +224,7 @@ fn first_timestamp(
     while started.elapsed() < ANSWER {
         match scan.next(Duration::from_millis(100))? {
             scan::Scanned::Record(record) => {
-                return Ok(record.timestamp_ms().map(|ms| ms.saturating_mul(1_000)));
+                return Ok(record.timestamp_ms().and_then(kafka_time));
             }
             scan::Scanned::Ended(_) => return Ok(None),
             scan::Scanned::Nothing => {}

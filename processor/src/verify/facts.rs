@@ -10,7 +10,10 @@ use super::rules::Rules;
 #[derive(Debug)]
 pub(super) struct Fact {
     pub(super) time: i64,
+    /// Causes come before what they may explain.
+    pub(super) cause: u8,
     pub(super) input: u16,
+    pub(super) partition: i32,
     pub(super) offset: i64,
     pub(super) user: u64,
     pub(super) product: u64,
@@ -79,9 +82,11 @@ impl Facts {
         Some(sure)
     }
 
-    /// Decides everything before `until`, in order of event time, then input and offset.
+    /// Decides everything before `until`, in order of event time; at the same instant causes first, then by input,
+    /// partition and offset.
     pub(super) fn decide(&mut self, until: i64, rules: &Rules, mut to: impl FnMut(Checkout)) {
-        self.waiting.sort_unstable_by_key(|fact| (fact.time, fact.input, fact.offset));
+        self.waiting
+            .sort_unstable_by_key(|fact| (fact.time, fact.cause, fact.input, fact.partition, fact.offset));
         let ready = self.waiting.partition_point(|fact| fact.time < until);
         for fact in self.waiting.drain(..ready) {
             let clicks = self.clicks.entry(fact.user).or_default();
@@ -126,19 +131,33 @@ impl Facts {
 
 #[cfg(test)]
 mod tests {
+    use events::EventType;
+
     use super::super::rules::{HOUR, SECOND};
     use super::super::tests::rules;
     use super::*;
 
     fn click(time: i64, campaign: &str) -> Fact {
         let campaign = (!campaign.is_empty()).then(|| campaign.into());
-        Fact { time, input: 0, offset: time, user: 1, product: 9, kind: Kind::Click { campaign }, sure: true }
+        Fact {
+            time,
+            cause: EventType::ProductClick.cause_rank(),
+            input: 0,
+            partition: 0,
+            offset: time,
+            user: 1,
+            product: 9,
+            kind: Kind::Click { campaign },
+            sure: true,
+        }
     }
 
     fn checkout(time: i64) -> Fact {
         Fact {
             time,
+            cause: EventType::Checkout.cause_rank(),
             input: 0,
+            partition: 0,
             offset: time,
             user: 1,
             product: 9,
@@ -167,6 +186,15 @@ mod tests {
         ]);
         assert_eq!(decided.len(), 1);
         assert_eq!(decided[0].click, Some((HOUR, Some("first".into()))));
+    }
+
+    #[test]
+    fn a_click_at_the_moment_of_its_checkout_is_credited_wherever_it_was_written() {
+        for (offset, partition) in [(0, 0), (9, 0), (0, 9)] {
+            let click = Fact { offset, partition, ..click(HOUR, "same") };
+            let checkout = Fact { offset: 5, partition: 5, ..checkout(HOUR) };
+            assert_eq!(decide(vec![checkout, click])[0].click, Some((0, Some("same".into()))));
+        }
     }
 
     #[test]

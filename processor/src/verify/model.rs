@@ -13,7 +13,7 @@ use super::quality::Floating;
 use super::repeats::{Repeats, mark};
 use super::report::{Kind, Report};
 
-use super::rules::{HOUR, Rules};
+use super::rules::{HOUR, Rules, kafka_time};
 use super::shares::{Shares, Task, by_user_partition, ranks};
 use super::watermark::{NOT_BEGUN, Recorded, Watermark};
 
@@ -139,9 +139,10 @@ impl Model {
         let Self { rules, logs, tasks, repeats, hours, floating, rejected, late, lead, .. } = self;
         let log = &mut logs[log];
         let position: Position = (log.options.input, log.options.partition, record.offset);
-        let timestamp = record.timestamp_ms.saturating_mul(1_000);
+        let kafka = kafka_time(record.timestamp_ms);
+        let timestamp = kafka.unwrap_or(0);
         let Log { decoder, watermark, rank, shares, options, rows, .. } = log;
-        watermark.arrives(record.offset, timestamp, *lead, rules);
+        watermark.arrives(record.offset, kafka, *lead, rules);
         report.records.read += 1;
         let copied = |reason: &str| Copied {
             reason: reason.into(),
@@ -151,7 +152,7 @@ impl Model {
             written: 0,
         };
         let event = match decoder.decode(record.value) {
-            Ok(event) if event.time.micros() <= timestamp.saturating_add(rules.future_skew) => Ok(event),
+            Ok(event) if event.time.micros() <= rules.latest(kafka) => Ok(event),
             Ok(_) => Err("future_timestamp"),
             Err(rejection) => Err(rejection.reason.name()),
         };
@@ -161,19 +162,19 @@ impl Model {
                 report.records.rejected += 1;
                 let row = (rows[0], RECORDS);
                 rejected.expect(position, timestamp, &copied(reason), row, &options.topic, report);
-                let (from, to) = watermark.present(timestamp);
+                let (from, to) = watermark.refused(kafka, rules);
                 return uncounted(hours, floating, rules, reason, from, to);
             }
         };
         let time = event.time.micros();
-        *lead = (*lead).max(time - timestamp);
+        *lead = (*lead).max(watermark.ahead(time));
         let closes = rules.closes(time);
         let copy = late.has(position).cloned();
         let named = copy.as_ref().and_then(|copy| aside::named_watermark(&copy.detail, time, rules));
         let by_the_log = closes <= watermark.low;
         if let Some(copy) = copy.as_ref().filter(|_| !by_the_log) {
             let was = named.unwrap_or(closes).max(closes);
-            if watermark.allows(was, timestamp, copy.written, rules) {
+            if watermark.allows(was, kafka, copy.written, rules) {
                 watermark.was(was);
                 report.records.late_by_the_wall_clock += 1;
             } else {
@@ -191,10 +192,11 @@ impl Model {
             late.expect(position, timestamp, &copied("late"), row, &options.topic, report);
             // To the millisecond, the copy says where the watermark was.
             let exact = named.filter(|named| (watermark.low - 999..=watermark.high).contains(named));
-            let (mut from, mut to) = watermark.present(timestamp);
+            let (mut from, mut to) = watermark.present();
             if let Some(named) = exact {
                 (from, to) = (from.max(named), to.min((named + 999).max(from)));
             }
+            watermark.was_late(to);
             return uncounted(hours, floating, rules, "late", from, to);
         }
         if copy.is_none() {
@@ -207,7 +209,7 @@ impl Model {
         let (task, ids) = (&mut tasks[task], &mut repeats[ids]);
         if event.event_id.is_some_and(|id| ids.is_repeat(mark(id), time)) {
             if options.rekeyed.is_some() {
-                watermark.counted(time, rules); // which of the two comes first, its relay cannot know
+                watermark.counted(time, false, rules); // which of the two comes first, its relay cannot know
             }
             report.records.duplicates += 1;
             let window = window(hours, rules, time);
@@ -218,10 +220,10 @@ impl Model {
         report.records.counted += 1;
         task.count(hours, &event, position, watermark.low, rules);
         if time >= watermark.low {
-            let order = (*rank, position.2);
+            let order = (*rank, position.1, position.2);
             task.keep(&event, order, time >= watermark.high, watermark.low, rules);
         }
-        watermark.counted(time, rules);
+        watermark.counted(time, true, rules);
     }
 
     /// Nothing more comes of a log.

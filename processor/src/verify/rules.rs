@@ -11,6 +11,18 @@ pub(super) const MINUTE: i64 = 60 * SECOND;
 /// Microseconds in an hour.
 pub(super) const HOUR: i64 = 60 * MINUTE;
 
+/// Later than everything, with room for sums.
+pub(super) const NEVER: i64 = i64::MAX / 4;
+
+/// A record's timestamp as microseconds: from 10^11 on it is in milliseconds, from 10^9 on in seconds, and less than that,
+/// or later than the year 2200, it says nothing.
+pub(super) fn kafka_time(timestamp_ms: i64) -> Option<i64> {
+    if !(1_000_000_000..7_258_118_400_000).contains(&timestamp_ms) {
+        return None;
+    }
+    Some(timestamp_ms * if timestamp_ms < 100_000_000_000 { SECOND } else { 1_000 })
+}
+
 /// What the settings say about numbers; spans in microseconds.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -20,8 +32,8 @@ pub struct Rules {
     pub lateness: i64,
     /// How far the watermark stays behind the greatest event time.
     pub out_of_orderness: i64,
-    /// How far an event may lie after its record's timestamp.
-    pub future_skew: i64,
+    /// How far an event may lie after its record's timestamp; `None`: any distance.
+    pub future_skew: Option<i64>,
     /// How long a partition is silent before the wall clock moves it.
     pub idle_after: i64,
     /// Within which a repeat is dropped.
@@ -52,7 +64,7 @@ impl Rules {
             window: micros(windows.size),
             lateness: micros(windows.allowed_lateness),
             out_of_orderness: micros(windows.out_of_orderness),
-            future_skew: micros(windows.max_future_skew),
+            future_skew: windows.max_future_skew.map(micros),
             idle_after: micros(windows.idle_after),
             dedup: micros(settings.dedup.window),
             lookback: micros(settings.attribution.lookback),
@@ -63,6 +75,11 @@ impl Rules {
             clicks_max: settings.attribution.clicks_per_user_max,
             inputs: settings.inputs.iter().map(|input| input.decoder.clone()).collect(),
         }
+    }
+
+    /// The latest time of an event whose record has this timestamp, microseconds, if it has one.
+    pub(super) fn latest(&self, kafka: Option<i64>) -> i64 {
+        kafka.zip(self.future_skew).map_or(i64::MAX, |(at, skew)| at + skew)
     }
 
     /// The start of the finest window of a moment.

@@ -130,7 +130,7 @@ impl Task {
     pub(super) fn keep(
         &mut self,
         event: &Event<'_>,
-        order: (u16, i64),
+        order: (u16, i32, i64),
         sure: bool,
         watermark: i64,
         rules: &Rules,
@@ -158,8 +158,10 @@ impl Task {
         let Some(product) = event.product_id else { return };
         self.facts.push(Fact {
             time,
+            cause: event.kind.cause_rank(),
             input: order.0,
-            offset: order.1,
+            partition: order.1,
+            offset: order.2,
             user: mark(event.user_id.unwrap_or_default()),
             product: mark(product),
             kind,

@@ -359,18 +359,20 @@ fn beyond_a_limit_of_names_sums_are_compared() {
 
 #[test]
 fn a_rejected_record_after_a_pause_may_count_in_any_window_that_the_clock_allowed() {
-    let stream = [(1.0, VIEW), (50.0, r#""","url":"/""#), (51.0, VIEW)];
+    // The second's window was closed, if the clock had moved on before the first.
+    let stream = [(1.0, VIEW), (200.0, "]"), (60.0, "]"), (201.0, VIEW)];
     let mut store = right(&rules(), &stream);
-    for (resolution, time) in [(0, 30), (1, 0), (2, 0)] {
+    for (resolution, time) in [(0, 100), (1, 60)] {
         let time = START * 1_000 + time * SECOND;
-        let stored =
-            Stored { time, tags: vec!["wrong_type".to_owned()], fields: vec![Some(Field::Integer(1))] };
+        let fields = vec![Some(Field::Integer(1))];
+        let stored = Stored { time, tags: vec!["not_json".to_owned()], fields };
         store.0.entry((resolution, "quality")).or_default().push(stored);
     }
-    // The dead letter itself is missing here, which is the one difference.
-    assert_eq!(compared(&rules(), &stream, store.clone()).differences(), 1);
-    store.point(0, "quality", 0).fields[0] = Some(Field::Integer(2));
+    store.point(2, "quality", 0).fields[0] = Some(Field::Integer(2));
+    // The dead letters themselves are missing here, which is all that differs.
     assert_eq!(compared(&rules(), &stream, store.clone()).differences(), 2);
-    store.0.remove(&(0, "quality"));
-    assert_eq!(compared(&rules(), &stream, store).differences(), 2);
+    store.point(0, "quality", 1).fields[0] = Some(Field::Integer(2));
+    assert_eq!(compared(&rules(), &stream, store.clone()).differences(), 3);
+    store.0.get_mut(&(0, "quality")).unwrap().remove(1);
+    assert_eq!(compared(&rules(), &stream, store).differences(), 3);
 }

@@ -65,6 +65,7 @@ fn what_the_wall_clock_decided_on_a_live_system_is_no_difference() {
 
 #[test]
 fn whatever_is_changed_among_the_points_is_found() {
+    let mut tried = 0;
     for seed in seeds() {
         let mut random = Random::new(seed);
         let logs = random::logs(&mut random);
@@ -73,8 +74,12 @@ fn whatever_is_changed_among_the_points_is_found() {
         let Some((kind, what)) = change(&mut points, &mut random) else { continue };
         let report = verified(&logs, &pipeline, &points, END);
         let found = report.examples.iter().any(|example| example.kind == kind);
-        assert!(found, "seed {seed}: {what} is not found: {:#?}", report.examples);
+        // Where the clock may have decided about a checkout, its window is left out.
+        let left_out = report.rows.iter().any(|((_, name), row)| what.contains(name) && row.skipped > 0);
+        assert!(found || left_out, "seed {seed}: {what} is not found: {:#?}", report.examples);
+        tried += u64::from(found);
     }
+    assert!(tried * 10 > (seeds().end - seeds().start) * 7, "{tried} were found");
 }
 
 #[test]
@@ -184,8 +189,9 @@ fn verified(logs: &[Log], pipeline: &Pipeline, points: &Points, closed: i64) -> 
     let mut model = Model::new(rules.clone(), options.collect(), rejected, late, true).unwrap();
     let lateness = rules.lateness;
     let sizes = [rules.window, 60_000_000, 3_600_000_000];
-    let until = sizes
-        .map(|size| if closed == END { END } else { (closed - lateness).div_euclid(size).max(0) * size });
+    let until = sizes.map(|size| {
+        if closed == END { END } else { closed.saturating_sub(lateness).div_euclid(size).max(0) * size }
+    });
     let mut comparison = Comparison::new(rules, topics, Bounds { from: [0; 3], until }, Kept(points));
     for (at, log) in logs.iter().enumerate() {
         for (offset, logged) in (0..).zip(&log.records) {

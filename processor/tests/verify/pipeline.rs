@@ -132,7 +132,7 @@ impl Pipeline {
         let mut pipeline = Self { knows_jumps, ..Self::new(logs) };
         let mut arrivals: Vec<(i64, usize, usize)> = Vec::new();
         for (log, of) in logs.iter().enumerate() {
-            arrivals.extend(of.records.iter().enumerate().map(|(at, record)| (record.timestamp_ms, log, at)));
+            arrivals.extend(of.records.iter().enumerate().map(|(at, record)| (record.arrives_ms, log, at)));
         }
         arrivals.sort_unstable();
         pipeline.now_ms = arrivals.first().map_or(0, |first| first.0);

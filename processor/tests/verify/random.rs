@@ -1,4 +1,4 @@
-//! Seeded logs of clicks: disordered, repeated, late, broken, with pauses.
+//! Seeded logs of clicks: disordered, repeated, late, broken, with pauses and stretches in which nothing counts.
 
 use std::fmt::Write as _;
 
@@ -31,6 +31,8 @@ impl Random {
 /// One record of a log.
 #[derive(Debug, Clone)]
 pub(crate) struct Logged {
+    /// When it was written.
+    pub(crate) arrives_ms: i64,
     pub(crate) timestamp_ms: i64,
     pub(crate) value: Vec<u8>,
 }
@@ -90,17 +92,28 @@ const START_MS: i64 = 1_755_720_000_000;
 fn records(random: &mut Random, input: u16, partition: i32) -> Vec<Logged> {
     let mut log: Vec<Logged> = Vec::new();
     let mut now_ms = START_MS + random.below(20_000) as i64;
+    let with_stretches = random.chance(40);
+    let mut last_ms = now_ms;
     for number in 0..random.below(200) {
         now_ms += match random.below(100) {
             0 => 3_700_000, // more than an hour of silence
             1..=6 => 9_000 + random.below(200_000) as i64,
             _ => random.below(1_500) as i64,
         };
+        if with_stretches && random.chance(2) {
+            for nothing in 0..random.below(60) {
+                now_ms += random.below(3_000) as i64;
+                let value = counts_for_nothing(random, (input, partition), nothing, now_ms);
+                let is_event = value.len() > 30;
+                let timestamp_ms = if is_event { now_ms } else { stamp(random, now_ms) };
+                log.push(Logged { arrives_ms: now_ms, timestamp_ms, value });
+            }
+        }
         if random.chance(4) && !log.is_empty() {
             // The same bytes again, soon or much later.
             let back = 1 + random.below(log.len().min(60) as u64) as usize;
             let mut again = log[log.len() - back].clone();
-            again.timestamp_ms = now_ms;
+            (again.timestamp_ms, again.arrives_ms) = (now_ms, now_ms);
             log.push(again);
             continue;
         }
@@ -113,11 +126,36 @@ fn records(random: &mut Random, input: u16, partition: i32) -> Vec<Logged> {
         let value = if random.chance(3) {
             [&b"{\"user_id\":\"u\""[..], b"[]", b"{}", b""][random.below(4) as usize].to_vec()
         } else {
-            event(random, (input, partition), number, now_ms - behind_ms).into_bytes()
+            // Some are of the very moment of another.
+            let time_ms = if random.chance(12) { last_ms } else { now_ms - behind_ms };
+            last_ms = time_ms;
+            event(random, (input, partition), number, time_ms).into_bytes()
         };
-        log.push(Logged { timestamp_ms: now_ms, value });
+        // Without a timestamp it would count, however far ahead its clock, and the others would follow.
+        let timestamp_ms = if behind_ms < 0 { now_ms } else { stamp(random, now_ms) };
+        log.push(Logged { arrives_ms: now_ms, timestamp_ms, value });
     }
     log
+}
+
+/// Kafka's timestamp of a record that was written at `now_ms`: nearly always that.
+fn stamp(random: &mut Random, now_ms: i64) -> i64 {
+    match random.below(120) {
+        0 => 0,
+        1 => -1,
+        _ => now_ms,
+    }
+}
+
+/// A heartbeat, nonsense, or an event of long ago or of the future.
+fn counts_for_nothing(random: &mut Random, of: (u16, i32), number: u64, now_ms: i64) -> Vec<u8> {
+    match random.below(5) {
+        0 => Vec::new(),
+        1 => b"{\"type\":\"heartbeat\"}".to_vec(),
+        2 => event(random, of, 1_000_000 + number, now_ms - 900_000).into_bytes(),
+        3 => event(random, of, 2_000_000 + number, now_ms + 90_000).into_bytes(),
+        _ => b"{\"broken\":".to_vec(),
+    }
 }
 
 fn event(random: &mut Random, (input, partition): (u16, i32), number: u64, time_ms: i64) -> String {

@@ -1,9 +1,11 @@
 //! What a worker keeps beside a task.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use processor_core::{Checkpoint, Task, TaskTotals};
 
+use super::super::reading::Reading;
 use super::super::watch::Pace;
 use crate::kafka::Consumer;
 
@@ -17,8 +19,8 @@ pub(in super::super) struct TaskSlot {
     pub(super) source_ends: Arc<Vec<Vec<i64>>>,
     pub(super) ended: bool,
     pub(super) starts: Vec<Checkpoint>,
-    /// Per input, where its partition ended when everything of it had been read.
-    pub(super) partition_ends: Vec<Option<i64>>,
+    /// Per input, how far its partition is read.
+    pub(super) readings: Vec<Reading>,
     pub(super) published: TaskTotals,
     /// Windows withheld that are published.
     pub(super) withheld: u64,
@@ -35,7 +37,7 @@ impl TaskSlot {
         ends: Vec<i64>,
         source_ends: Arc<Vec<Vec<i64>>>,
     ) -> Self {
-        let partition_ends = vec![None; starts.len()];
+        let readings = starts.iter().map(|_| Reading::default()).collect();
         Self {
             partition,
             task,
@@ -43,7 +45,7 @@ impl TaskSlot {
             source_ends,
             ended: false,
             starts,
-            partition_ends,
+            readings,
             published: TaskTotals::default(),
             withheld: 0,
             pace: Pace::default(),
@@ -59,13 +61,15 @@ impl TaskSlot {
         }
     }
 
-    /// Whether every record of an input's partition has been read: nothing came after its end was told, and the last
-    /// fetch saw no later end (a record that waits in a queue of ours, or an open transaction, is later).
-    pub(super) fn is_caught_up(&self, consumer: &Consumer, topic: &str, input: usize) -> bool {
-        self.partition_ends[input].is_some_and(|end| {
-            self.task.next_offset(input) <= end
-                && consumer.end_offset(topic, self.partition).is_some_and(|latest| latest <= end)
-        })
+    /// Looks whether every record of an input's partition has been read.
+    pub(super) fn look(&mut self, consumer: &Consumer, topic: &str, input: usize, now: Instant) {
+        let latest = consumer.end_offset(topic, self.partition);
+        self.readings[input].look(self.task.next_offset(input), latest, now);
+    }
+
+    /// Whether it had been, at the last look.
+    pub(super) fn is_caught_up(&self, input: usize) -> bool {
+        self.readings[input].is_caught_up()
     }
 }
 

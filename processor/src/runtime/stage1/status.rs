@@ -99,7 +99,7 @@ impl TaskSlot {
         }
         // An idle input holds nothing back while another is not idle.
         let least = inputs.iter().min_by_key(|(_, input)| (input.idle_since.is_some(), input.watermark));
-        let caught_up = (0..inputs.len()).all(|at| self.is_caught_up(consumer, inputs[at].0, at));
+        let caught_up = (0..inputs.len()).all(|at| self.is_caught_up(at));
         let since = inputs.iter().map(|(_, input)| input.idle_since).collect::<Option<Vec<_>>>();
         TaskStatus {
             partition: self.partition,

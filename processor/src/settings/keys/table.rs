@@ -240,13 +240,15 @@ pub(crate) const KEYS: &[Key] = &[
         secs(3_600),
         "How far the watermark stays behind the latest event time of a partition.",
     ),
-    duration(
-        "windows.max_future_skew",
-        "1m",
-        secs(0),
-        secs(86_400),
-        "Events later than their broker timestamp by more than this are rejected as `future_timestamp`.",
-    ),
+    Key {
+        path: "windows.max_future_skew",
+        kind: Kind::DurationOrOff { min: secs(0), max: secs(86_400) },
+        default: Some("1m"),
+        example: "1m",
+        meaning: "Events later than Kafka's timestamp of their record by more than this are rejected as \
+                  `future_timestamp`; `off`: none are, so that one wrong clock can close the windows of all. A record \
+                  without a usable timestamp is not looked at.",
+    },
     duration(
         "windows.emit_every",
         "1s",
