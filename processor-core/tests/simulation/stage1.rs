@@ -219,7 +219,10 @@ impl Stage1 {
             |at: usize| log.get(at).filter(|of| of.offset >= live_from).and_then(|of| of.silence_to);
         if let Some(to) = silence(slot.at).filter(|to| slot.task_watermark() < *to) {
             let stretch = log[slot.at].awaited && slot.after_stretch(partition, to, world, now);
-            return if stretch { () } else { slot.silence(partition, to, world, now) };
+            if !stretch {
+                slot.silence(partition, to, world, now);
+            }
+            return;
         }
         let apart = |at: usize| log.get(at).filter(|of| of.offset >= live_from).map_or(0, |of| of.apart_ms);
         let until = (slot.at + max).min(log.len());
