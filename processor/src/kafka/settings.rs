@@ -165,7 +165,7 @@ impl ProducerSettings {
         }
         self.client.apply_properties(&mut config, Role::Producer)?;
         let theirs = config.get("batch.size").and_then(|bytes| bytes.parse().ok());
-        config.set("batch.size", self.batch_bytes.min(theirs.unwrap_or(BATCH_BYTES)).to_string());
+        config.set("batch.size", self.batch_bytes.min(theirs.unwrap_or(usize::MAX)).to_string());
         Ok(config)
     }
 }
@@ -289,7 +289,12 @@ impl Role {
                 ("fetch.wait.max.ms", "100"),
                 ("receive.message.max.bytes", ANSWER_BYTES_MAX),
             ],
-            Self::Producer => &[("compression.type", "lz4"), ("linger.ms", "5")],
+            Self::Producer => &[
+                ("compression.type", "lz4"),
+                ("linger.ms", "5"),
+                // What a batch may have is said in bytes.
+                ("batch.num.messages", "100000"),
+            ],
             Self::Admin => &[],
         }
     }

@@ -122,7 +122,9 @@ pub(super) fn record_bytes(settings: &Settings) -> usize {
 /// How large records may be that are written, and what is said of topics that an operator has made for smaller ones.
 pub(super) fn room(settings: &Settings, client: &ClientSettings, missing: MissingTopics) -> Room {
     let client = (missing == MissingTopics::Create).then(|| client.clone());
-    let room = Room::new(record_bytes(settings), client, &output_topics(settings));
+    let mut topics = output_topics(settings);
+    topics.retain(|topic| *topic != settings.kafka.incidents_topic); // which is only read
+    let room = Room::new(record_bytes(settings), client, &topics);
     for input in &settings.inputs {
         for suffix in [".dlq", ".late"] {
             let topic = format!("{}{suffix}", input.topic);
