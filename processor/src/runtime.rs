@@ -161,7 +161,7 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         properties: (*settings.kafka.properties).clone(),
     };
     let producer = ProducerSettings {
-        record_bytes: topology::record_bytes(settings),
+        record_bytes: topology::produced_bytes(settings),
         ..ProducerSettings::new(client.clone())
     };
     let outbox = Arc::new(KafkaOutbox::new(&producer, report::producer_problems(&board))?);

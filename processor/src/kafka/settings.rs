@@ -159,6 +159,9 @@ impl ProducerSettings {
         if let Some(id) = &self.transactional_id {
             config
                 .set("transactional.id", id)
+                // A transaction's records are hurried on when all of them are queued. Before, a batch that is due early only
+                // makes more requests, and while more wait than may be sent at once librdkafka asks without a pause.
+                .set("linger.ms", "50")
                 .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
                 // librdkafka wants it within the transaction's; what is not delivered by then is aborted and sent again.
                 .set("message.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string());
