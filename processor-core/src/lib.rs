@@ -52,7 +52,7 @@ pub use rekey::{ByUserRecord, Relay, RelayError, RelayOutputs, RelayProgress};
 pub use sketch::Sketch;
 pub use snapshot::{SnapshotError, TaskSnapshot, snapshot_offsets};
 pub use task::{
-    Beyond, Cut, DeadLetter, InputReport, LateRecord, PartialRecord, Record, Task, TaskIdentity, TaskOutputs,
-    TaskReport, TaskTotals,
+    Beyond, Cut, DeadLetter, InputReport, LateRecord, OutputsLen, PartialRecord, Record, Task, TaskIdentity,
+    TaskOutputs, TaskReport, TaskTotals,
 };
 pub use wire::{Freshness, WireError};

@@ -29,8 +29,8 @@ use crate::wire::{Freshness, Position, encode_partial};
 use extent::{complete_from, needed_from, settled};
 use input::Input;
 pub use interface::{
-    Beyond, Cut, DeadLetter, InputReport, LateRecord, PartialRecord, Record, TaskIdentity, TaskOutputs,
-    TaskReport, TaskTotals,
+    Beyond, Cut, DeadLetter, InputReport, LateRecord, OutputsLen, PartialRecord, Record, TaskIdentity,
+    TaskOutputs, TaskReport, TaskTotals,
 };
 use output::{Emission, Speaker};
 pub(crate) use snapshot::FrozenTask;
@@ -229,7 +229,8 @@ impl Task {
         let decoded = match plain {
             Some(plain) => Ok(plain),
             None => {
-                slowly = decoder.decode(record.value).map(|event| Prepared::event(&event));
+                // The fast path has been asked.
+                slowly = decoder.decode_slowly(record.value).map(|event| Prepared::event(&event));
                 slowly.as_ref()
             }
         };

@@ -162,7 +162,7 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
         properties: (*settings.kafka.properties).clone(),
     };
     let producer = ProducerSettings {
-        record_bytes: topology::record_bytes(settings),
+        record_bytes: topology::produced_bytes(settings),
         ..ProducerSettings::new(client.clone())
     };
     let outbox = Arc::new(KafkaOutbox::new(&producer, report::producer_problems(&board))?);
@@ -186,13 +186,11 @@ pub fn run(settings: &Settings, options: &RunOptions, shutdown: &Shutdown) -> Re
     limits::introduce(&plan, layout.tasks, &board);
     let compacted = topology::compacted(settings, options, &client);
     let room = topology::room(settings, &client, options.missing_topics());
-    let small_batches = ProducerSettings { batch_bytes: room.least(), ..producer.clone() };
+    let batches = ProducerSettings { batch_bytes: room.batch(), ..producer };
     let outbox = match settings.kafka.delivery {
-        // A topic takes smaller batches than this producer, which is older than what is known of the topics, would send.
-        Delivery::AtLeastOnce if small_batches.batch_bytes < producer.batch_bytes => {
-            Arc::new(KafkaOutbox::new(&small_batches, report::producer_problems(&board))?)
-        }
-        _ => outbox,
+        // The other is older than what is known of the topics.
+        Delivery::AtLeastOnce => Arc::new(KafkaOutbox::new(&batches, report::producer_problems(&board))?),
+        Delivery::ExactlyOnce => outbox,
     };
     let parts =
         Parts { outbox, room, membership, sink, snapshots, board: Arc::clone(&board), live, compacted };

@@ -298,7 +298,7 @@ impl Task {
         let prepared = match (plain.as_ref().map(Prepared::plain), original.cut) {
             (Some(prepared), _) => Ok(prepared),
             (None, Some(cut)) => Err(too_large_to_re_key(cut)),
-            (None, None) => decoder.decode(original.value).map(|event| Prepared::event(&event)),
+            (None, None) => decoder.decode_slowly(original.value).map(|event| Prepared::event(&event)),
         };
         let latest = latest_time(original.timestamp_ms, options.max_future_skew);
         let prepared = prepared.and_then(|event| {

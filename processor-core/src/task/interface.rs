@@ -193,13 +193,40 @@ impl TaskOutputs {
     /// Bytes of the values in it.
     #[must_use]
     pub fn bytes(&self) -> usize {
+        self.bytes_since(OutputsLen::default())
+    }
+
+    /// How many of each there are.
+    #[must_use]
+    pub fn lengths(&self) -> OutputsLen {
+        OutputsLen {
+            partials: self.partials.len(),
+            dead_letters: self.dead_letters.len(),
+            late: self.late.len(),
+        }
+    }
+
+    /// Bytes of the values that came after there were so many.
+    #[must_use]
+    pub fn bytes_since(&self, len: OutputsLen) -> usize {
         let value = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
-        let partials = self.partials.iter().map(|partial| partial.value.len());
-        let dead_letters =
-            self.dead_letters.iter().map(|letter| value(&letter.value) + letter.headers.bytes());
-        let late = self.late.iter().map(|late| value(&late.value) + late.headers.bytes());
+        let partials = self.partials[len.partials..].iter().map(|partial| partial.value.len());
+        let dead_letters = self.dead_letters[len.dead_letters..].iter();
+        let dead_letters = dead_letters.map(|letter| value(&letter.value) + letter.headers.bytes());
+        let late = self.late[len.late..].iter().map(|late| value(&late.value) + late.headers.bytes());
         partials.chain(dead_letters).chain(late).sum()
     }
+}
+
+/// How much there is of each kind in a [`TaskOutputs`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutputsLen {
+    /// For the partials topic.
+    pub partials: usize,
+    /// For the dead-letter topics.
+    pub dead_letters: usize,
+    /// For the late topics.
+    pub late: usize,
 }
 
 /// A record for the partials topic.

@@ -1,6 +1,6 @@
 //! The way out: records of an epoch, counted until all of them are acknowledged.
 
-mod native;
+pub(super) mod native;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

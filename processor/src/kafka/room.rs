@@ -15,7 +15,15 @@ pub(crate) struct Room {
     topics: Mutex<BTreeMap<String, usize>>,
     /// Whom to ask; nobody where brokers know no such questions.
     client: Option<ClientSettings>,
+    /// How many topics were asked about.
+    asked: usize,
 }
+
+/// A batch of all that an epoch has for a partition: while more requests wait than Kafka may be sent at once (five, by an
+/// idempotent producer), librdkafka asks without a pause whether one may go.
+const BATCH_MAX: usize = 4 << 20;
+/// Where a topic may take less than is known: librdkafka's default, which is Kafka's for topics.
+const BATCH_OF_UNKNOWN: usize = 1_000_000;
 
 /// How long one question may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -26,7 +34,7 @@ const LEAST: usize = 256;
 impl Room {
     /// What `topics` take, if Kafka tells; others are taken to have room for whatever the producers take.
     pub(crate) fn new(record_max: usize, client: Option<ClientSettings>, topics: &[String]) -> Self {
-        let room = Self { record_max, topics: Mutex::default(), client };
+        let room = Self { record_max, topics: Mutex::default(), client, asked: topics.len() };
         *room.topics() = room.ask(topics);
         room
     }
@@ -45,9 +53,11 @@ impl Room {
         self.topics().get(topic).map_or(self.record_max, |max| self.record_max.min(*max))
     }
 
-    /// The least of all topics, which is the most that a batch may have.
-    pub(crate) fn least(&self) -> usize {
-        self.topics().values().copied().min().unwrap_or(self.record_max).clamp(LEAST, self.record_max)
+    /// Bytes that a batch may have for any of the topics.
+    pub(crate) fn batch(&self) -> usize {
+        let topics = self.topics();
+        let most = if topics.len() < self.asked { BATCH_OF_UNKNOWN } else { BATCH_MAX };
+        topics.values().copied().min().unwrap_or(most).clamp(LEAST, most)
     }
 
     /// The topic has refused a record: it has less room than was thought. Returns what is thought now.
@@ -78,14 +88,23 @@ mod tests {
     fn a_topic_that_refuses_has_less_room_each_time() {
         let room = Room::new(8_000_000, None, &[]);
         room.topics().insert("small".to_owned(), 50_000);
-        assert_eq!((room.of("small"), room.of("other"), room.least()), (50_000, 8_000_000, 50_000));
+        assert_eq!((room.of("small"), room.of("other"), room.batch()), (50_000, 8_000_000, 50_000));
         assert_eq!(room.lower("other", Some(9_000)), 9_000);
-        assert_eq!((room.of("other"), room.least()), (9_000, 9_000));
+        assert_eq!((room.of("other"), room.batch()), (9_000, 9_000));
         // What it says does not explain the refusal.
         assert_eq!(room.lower("small", Some(60_000)), 25_000);
         for _ in 0..20 {
             room.refused("small");
         }
         assert_eq!(room.of("small"), LEAST);
+    }
+
+    #[test]
+    fn batches_are_small_where_not_every_topic_is_known() {
+        assert_eq!(Room::new(8_000_000, None, &[]).batch(), BATCH_MAX);
+        let unknown = Room::new(8_000_000, None, &["letters".to_owned()]);
+        assert_eq!(unknown.batch(), BATCH_OF_UNKNOWN);
+        unknown.topics().insert("letters".to_owned(), 5_000_000);
+        assert_eq!(unknown.batch(), BATCH_MAX);
     }
 }

@@ -159,13 +159,16 @@ impl ProducerSettings {
         if let Some(id) = &self.transactional_id {
             config
                 .set("transactional.id", id)
+                // A transaction's records are hurried on when all of them are queued. Before, a batch that is due early only
+                // makes more requests, and while more wait than may be sent at once librdkafka asks without a pause.
+                .set("linger.ms", "50")
                 .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
                 // librdkafka wants it within the transaction's; what is not delivered by then is aborted and sent again.
                 .set("message.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string());
         }
         self.client.apply_properties(&mut config, Role::Producer)?;
         let theirs = config.get("batch.size").and_then(|bytes| bytes.parse().ok());
-        config.set("batch.size", self.batch_bytes.min(theirs.unwrap_or(BATCH_BYTES)).to_string());
+        config.set("batch.size", self.batch_bytes.min(theirs.unwrap_or(usize::MAX)).to_string());
         Ok(config)
     }
 }
@@ -289,7 +292,12 @@ impl Role {
                 ("fetch.wait.max.ms", "100"),
                 ("receive.message.max.bytes", ANSWER_BYTES_MAX),
             ],
-            Self::Producer => &[("compression.type", "lz4"), ("linger.ms", "5")],
+            Self::Producer => &[
+                ("compression.type", "lz4"),
+                ("linger.ms", "5"),
+                // What a batch may have is said in bytes.
+                ("batch.num.messages", "100000"),
+            ],
             // Who is asked first: a listener that wants TLS says nothing to a client without it, and this ends the wait.
             Self::Admin => &[("api.version.request.timeout.ms", "5000")],
         }

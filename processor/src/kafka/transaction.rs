@@ -11,7 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::offsets::list_of_commits;
 use super::patience::Patience;
-use super::producer::{Context, EpochAcks, OutboxRecord, Produced, queue, serve};
+use super::producer::{Context, EpochAcks, OutboxRecord, Produced, native, queue, serve};
 use super::{Commit, KafkaError, KafkaProblem, ProducerSettings, settings};
 
 /// A transactional producer of one thread.
@@ -289,7 +289,8 @@ impl Transactor {
         }
         // Answers are taken here: the crate's own commit would wait for them in steps of 100 ms.
         while acks.outstanding() > 0 {
-            serve(&self.producer, Duration::from_millis(10));
+            native::hurry(&self.producer, Duration::from_millis(2));
+            serve(&self.producer, Duration::from_millis(1));
             self.lose_patience("delivering the records of a transaction", patience)?;
         }
         let produced = acks.result().map_err(|error| Failure::Abort {

@@ -246,7 +246,7 @@ impl Transactions {
     fn make_room(&mut self, topic: &str) -> Result<bool, RunError> {
         let shared = &self.shared;
         shared.topic_refused(topic);
-        if let Some(transactor) = self.transactor.with_batches_within(shared.room.least())? {
+        if let Some(transactor) = self.transactor.with_batches_within(shared.room.batch())? {
             self.transactor = transactor;
             self.transactor.init_again(shared.transaction_deadline, |error| {
                 shared.problem(format!("starting transactions again: {error}"));

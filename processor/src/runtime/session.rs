@@ -155,8 +155,8 @@ impl Session<'_> {
         for worker in 0..workers {
             let instance = report::instance_name(settings, self.port);
             let mut producer = ProducerSettings::new((*client).clone());
-            producer.record_bytes = topology::record_bytes(settings);
-            producer.batch_bytes = producer.batch_bytes.min(shared.room.least());
+            producer.record_bytes = topology::produced_bytes(settings);
+            producer.batch_bytes = shared.room.batch();
             producer.transactional_id = Some(format!("{}-{instance}-{worker}", settings.kafka.group_id));
             let transactor = Transactor::new(&producer, report::producer_problems(board))?
                 .until(Arc::clone(&shared.gives_up));

@@ -212,6 +212,12 @@ impl Shared {
     /// A topic has refused a record for its size: what goes there is cut to what it takes now.
     pub(super) fn topic_refused(&self, topic: &str) {
         let room = self.room.refused(topic);
+        if topic == self.partials_topic {
+            // Nothing of it can be left out; batches are smaller from now on, which may be all that it takes.
+            return self.problem(format!(
+                "kafka topic `{topic}` takes no records as large as the values of a window: raise its max.message.bytes"
+            ));
+        }
         self.problem(format!(
             "kafka topic `{topic}` takes no records as large as before: larger ones than {room} bytes are set aside in \
              part; raise its max.message.bytes"

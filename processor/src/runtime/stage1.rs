@@ -43,7 +43,7 @@ pub(super) struct Stage1 {
     tasks: BTreeMap<i32, TaskSlot>,
     /// Filled by the tasks until the epoch is sealed, per task.
     outputs: BTreeMap<i32, TaskOutputs>,
-    /// Bytes of the outputs, as of the last records.
+    /// Bytes of the outputs.
     open_bytes: usize,
     epochs: TaskEpochs<TaskEpoch>,
     aborts: Aborts,
@@ -188,21 +188,22 @@ impl Stage1 {
             value: message.payload(),
         });
         let out = self.outputs.entry(slot.partition).or_default();
+        let before = out.lengths();
         if input == self.shared.core.inputs.len() {
             slot.task.relayed(now(), records, out).map_err(|(offset, error)| {
                 let (topic, partition) = (run.topic(), run.partition());
                 RunError::Output(format!("{topic} [{partition}] at offset {offset}: {error}"))
             })?;
         } else {
-            let (letters, late) = (out.dead_letters.len(), out.late.len());
             slot.task.records(input, now(), records, out);
             // Only now, and only of those that are set aside: librdkafka parses headers when they are asked for.
-            let aside = out.dead_letters[letters..].iter_mut().map(|of| (of.offset, &mut of.headers));
+            let aside =
+                out.dead_letters[before.dead_letters..].iter_mut().map(|of| (of.offset, &mut of.headers));
             add_headers(run, aside);
-            add_headers(run, out.late[late..].iter_mut().map(|of| (of.offset, &mut of.headers)));
+            add_headers(run, out.late[before.late..].iter_mut().map(|of| (of.offset, &mut of.headers)));
         }
         let others = out.dead_letters.len() + out.late.len();
-        self.open_bytes = self.outputs.values().map(TaskOutputs::bytes).sum();
+        self.open_bytes += out.bytes_since(before);
         if others > OUTPUTS_MAX || self.open_bytes > self.shared.memory.unpublished / EPOCH_SHARE {
             self.seal();
         }
@@ -258,7 +259,10 @@ impl Stage1 {
     fn emit(&mut self) {
         let now = now();
         for slot in self.tasks.values_mut().filter(|slot| !slot.ended) {
-            slot.task.emit(now, self.outputs.entry(slot.partition).or_default());
+            let out = self.outputs.entry(slot.partition).or_default();
+            let before = out.lengths();
+            slot.task.emit(now, out);
+            self.open_bytes += out.bytes_since(before);
         }
     }
 
@@ -305,7 +309,9 @@ impl Stage1 {
                 }
                 continue; // a bounded run is about the log alone
             }
+            let before = out.lengths();
             slot.task.tick(now, &caught_up, frontier, out);
+            self.open_bytes += out.bytes_since(before);
         }
         if ended {
             self.seal();

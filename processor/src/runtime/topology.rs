@@ -113,16 +113,24 @@ impl Search<'_> {
     }
 }
 
-/// Bytes of the largest record that is produced.
+/// Bytes of the largest copy of a record.
 pub(super) fn record_bytes(settings: &Settings) -> usize {
     let largest = settings.inputs.iter().map(|input| input.decoder.max_bytes).max();
     copy_bytes(largest.unwrap_or_default())
 }
 
+/// The same of producers: a window's values may be more before they are compressed, and Kafka measures them after.
+pub(super) fn produced_bytes(settings: &Settings) -> usize {
+    const PARTIAL_BYTES_MAX: usize = 32 << 20;
+    record_bytes(settings).max(PARTIAL_BYTES_MAX)
+}
+
 /// How large records may be that are written, and what is said of topics that an operator has made for smaller ones.
 pub(super) fn room(settings: &Settings, client: &ClientSettings, missing: MissingTopics) -> Room {
     let client = (missing == MissingTopics::Create).then(|| client.clone());
-    let room = Room::new(record_bytes(settings), client, &output_topics(settings));
+    let mut topics = output_topics(settings);
+    topics.retain(|topic| *topic != settings.kafka.incidents_topic); // which is only read
+    let room = Room::new(record_bytes(settings), client, &topics);
     for input in &settings.inputs {
         for suffix in [".dlq", ".late"] {
             let topic = format!("{}{suffix}", input.topic);

@@ -6,6 +6,7 @@
 use std::ffi::{CString, c_int};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
@@ -68,6 +69,14 @@ pub(super) fn produce(
         code
     };
     Err(code.into())
+}
+
+/// Has what is queued sent at once, for `time` or until everything is answered: otherwise it waits for more to come
+/// (`linger.ms`). Answers are not taken meanwhile.
+pub(in super::super) fn hurry(producer: &BaseProducer<Context>, time: Duration) {
+    let time_ms = c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX);
+    // SAFETY: the client is alive as long as `producer` is borrowed. That the time is over is no error here.
+    unsafe { sys::rd_kafka_flush(producer.client().native_ptr(), time_ms) };
 }
 
 /// Headers in librdkafka's form.

@@ -187,7 +187,7 @@ impl Stage1 {
             Published::Failed(error) => Err(error),
             Published::TooLarge { topic } => {
                 self.shared.topic_refused(&topic);
-                if self.shared.room.least() < self.shared.outbox.batch_bytes() {
+                if self.shared.room.batch() < self.shared.outbox.batch_bytes() {
                     let text = format!("kafka topic `{topic}` takes no batches as large as before");
                     return Err(RunError::Output(text));
                 }
