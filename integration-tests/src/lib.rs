@@ -8,6 +8,9 @@
 //! `CLICKPULSE_TEST_KAFKA` (brokers) and `CLICKPULSE_TEST_INFLUX` (URL) with `CLICKPULSE_TEST_INFLUX_TOKEN` (may create
 //! buckets) and `CLICKPULSE_TEST_INFLUX_ORG`; tests that have to stop a server still start their own.
 //!
+//! What is in InfluxDB is read back through `influxdb2`, a client that is not ours; InfluxQL, in which the dashboards ask, is
+//! beyond it.
+//!
 //! Nothing here sleeps to let something happen: [`eventually`] asks until it has happened, or fails with what it saw.
 
 mod browser;
@@ -28,7 +31,7 @@ mod wait;
 
 pub use browser::Browser;
 pub use http::{Reply, get};
-pub use influx::{Buckets, Influx, Row, Series, Token};
+pub use influx::{Buckets, Influx, Point, Row, Series, Token};
 pub use kafka::{Kafka, Record};
 pub use naive::{Checkout, Counted, Naive};
 pub use names::{Names, free_port};
