@@ -64,7 +64,8 @@ fi
 # Files whose tests wait most of their time: for a group to forget a member, for a server that is away.
 waiting=(compacted compose crash harness lifecycle outage secure shutdown snapshots startup static_member)
 
-# lane FILE…: the tests of these files, one at a time, as each has its own servers.
+# lane FILE…: the tests of these files, one at a time, as each has its own servers (those of `cases` share theirs, and run
+# a few at a time whatever is said here).
 lane() {
     local files=()
     for file in "$@"; do files+=(--test "$file"); done

@@ -1,8 +1,12 @@
-use std::collections::BTreeMap;
+//! The server and its buckets. What was written is read back in `influx/points.rs`, through a client that is not ours, and
+//! queried as the dashboards do in `influx/influxql.rs`.
+
+mod influxql;
+mod points;
+
 use std::process::Command;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -10,6 +14,9 @@ use crate::http::{AGENT, Reply};
 use crate::names::{free_port, unique};
 use crate::process::{Running, installed};
 use crate::wait::eventually;
+
+pub use influxql::Series;
+pub use points::{Point, Row};
 
 /// Version of the server; `install/influxdb.sh` names the same.
 const VERSION: &str = "2.9.1";
@@ -67,25 +74,6 @@ struct Own {
     dir: TempDir,
 }
 
-/// One series of an InfluxQL answer.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Series {
-    /// The measurement.
-    #[serde(default)]
-    pub name: String,
-    /// Values of the tags grouped by.
-    #[serde(default)]
-    pub tags: BTreeMap<String, String>,
-    /// Names of the columns, `time` first.
-    pub columns: Vec<String>,
-    /// Rows; times are milliseconds since the epoch.
-    #[serde(default)]
-    pub values: Vec<Vec<Value>>,
-}
-
-/// One row of an answer with its columns' names, and the tags that the query grouped by.
-pub type Row = BTreeMap<String, Value>;
-
 impl Influx {
     /// The server of `CLICKPULSE_TEST_INFLUX` with buckets of this call's own, or a new server.
     ///
@@ -97,7 +85,8 @@ impl Influx {
         let Some(url) = given("CLICKPULSE_TEST_INFLUX") else { return Self::start_own() };
         let needed =
             |name: &str| given(name).unwrap_or_else(|| panic!("CLICKPULSE_TEST_INFLUX needs {name}"));
-        let mut influx = Self::at(url.trim_end_matches('/').to_owned(), &unique("clickstream-test"));
+        let mut influx =
+            Self::at(url.trim_end_matches('/').to_owned(), Buckets::under(&unique("clickstream-test")));
         influx.admin_token = needed("CLICKPULSE_TEST_INFLUX_TOKEN");
         influx.org = needed("CLICKPULSE_TEST_INFLUX_ORG");
         influx.await_ready();
@@ -120,8 +109,8 @@ impl Influx {
     /// If it does not come up.
     #[must_use]
     pub fn start_as(org: &str, buckets: Buckets) -> Self {
-        let mut influx = Self::at(format!("http://127.0.0.1:{}", free_port()), "clickstream");
-        (influx.org, influx.buckets) = (org.to_owned(), buckets);
+        let mut influx = Self::at(format!("http://127.0.0.1:{}", free_port()), buckets);
+        org.clone_into(&mut influx.org);
         let dir =
             tempfile::Builder::new().prefix("clickpulse-influxdb").tempdir().expect("a temporary folder");
         influx.own = Some(Own { server: None, dir });
@@ -135,14 +124,41 @@ impl Influx {
         influx
     }
 
-    fn at(url: String, database: &str) -> Self {
+    /// The same server with buckets of this call's own, which go with what is returned.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Self {
+        self.beside_in(self.org.clone(), Buckets::under(&unique(name)))
+    }
+
+    /// The same server with an organisation and buckets of these names, made here.
+    ///
+    /// # Panics
+    /// If the server refuses, or there is such an organisation already.
+    #[must_use]
+    pub fn organisation(&self, name: &str, buckets: Buckets) -> Self {
+        self.api("POST", "/api/v2/orgs", Some(&json!({"name": name})));
+        self.beside_in(name.to_owned(), buckets)
+    }
+
+    fn beside_in(&self, org: String, buckets: Buckets) -> Self {
+        let mut influx = Self::at(self.url.clone(), buckets);
+        influx.org = org;
+        influx.admin_token.clone_from(&self.admin_token);
+        influx.make_buckets();
+        influx
+    }
+
+    fn at(url: String, buckets: Buckets) -> Self {
         Self {
             url,
             org: "clickpulse".to_owned(),
             org_id: String::new(),
             admin_token: ADMIN_TOKEN.to_owned(),
             write_token: None,
-            buckets: Buckets::under(database),
+            buckets,
             own: None,
         }
     }
@@ -250,81 +266,7 @@ impl Influx {
         self.api("PATCH", &path, Some(&json!({"status": if active { "active" } else { "inactive" }})));
     }
 
-    /// Runs an InfluxQL query on a bucket.
-    ///
-    /// # Panics
-    /// If the server refuses the query.
-    #[must_use]
-    pub fn query(&self, bucket: &str, influxql: &str) -> Vec<Series> {
-        self.try_query(bucket, influxql).unwrap_or_else(|error| panic!("{influxql}: {error}"))
-    }
-
-    /// Runs an InfluxQL query on a bucket.
-    ///
-    /// # Errors
-    /// What the server says against it.
-    pub fn try_query(&self, bucket: &str, influxql: &str) -> Result<Vec<Series>, String> {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(default)]
-            results: Vec<Statement>,
-            error: Option<String>,
-        }
-        #[derive(Deserialize)]
-        struct Statement {
-            #[serde(default)]
-            series: Vec<Series>,
-            error: Option<String>,
-        }
-
-        let (database, policy) = bucket.split_once('/').expect("a bucket is database/policy");
-        let response = AGENT
-            .get(format!("{}/query", self.url))
-            .header("Authorization", format!("Token {}", self.admin_token))
-            .query("db", database)
-            .query("rp", policy)
-            .query("epoch", "ms")
-            .query("q", influxql)
-            .call()
-            .map_err(|error| error.to_string())?;
-        let reply = Reply::read(response)?;
-        let answer: Answer = serde_json::from_str(&reply.body)
-            .map_err(|error| format!("status {}: {}: {error}", reply.status, reply.body))?;
-        let failed = answer.error.or_else(|| answer.results.iter().find_map(|it| it.error.clone()));
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(answer.results.into_iter().flat_map(|it| it.series).collect()),
-        }
-    }
-
-    /// Every point of a measurement with tags and fields, by time.
-    ///
-    /// # Panics
-    /// If the server refuses.
-    #[must_use]
-    pub fn points(&self, bucket: &str, measurement: &str) -> Vec<Row> {
-        let series = self.query(bucket, &format!("SELECT * FROM \"{measurement}\""));
-        series.into_iter().flat_map(Series::into_rows).collect()
-    }
-
-    /// Writes lines of line protocol with times in milliseconds.
-    ///
-    /// # Panics
-    /// If the server refuses them.
-    pub fn write(&self, bucket: &str, lines: &str) {
-        let response = AGENT
-            .post(format!("{}/api/v2/write", self.url))
-            .header("Authorization", format!("Token {}", self.admin_token))
-            .query("org", &self.org)
-            .query("bucket", bucket)
-            .query("precision", "ms")
-            .send(lines)
-            .expect("InfluxDB answers");
-        let reply = Reply::read(response).expect("a whole answer");
-        assert_eq!(reply.status, 204, "InfluxDB takes the lines: {}", reply.body);
-    }
-
-    /// Deletes the points of a measurement at one moment, milliseconds.
+    /// Deletes the points of a measurement at one moment, milliseconds (`influxdb2` knows whole seconds only).
     ///
     /// # Panics
     /// If the server refuses.
@@ -366,10 +308,12 @@ impl Influx {
     }
 
     fn bucket_id(&self, name: &str) -> Option<String> {
-        let found = self.api("GET", &format!("/api/v2/buckets?name={}", encoded(name)), None);
+        let path = format!("/api/v2/buckets?orgID={}&name={}", self.org_id, encoded(name));
+        let found = self.api("GET", &path, None);
         found["buckets"][0]["id"].as_str().map(str::to_owned)
     }
 
+    /// What `influxdb2` has no call for (setup of mappings, the state of a token) or asks in a form of its own.
     fn api(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let request = ureq::http::Request::builder()
             .method(method)
@@ -422,18 +366,5 @@ impl Drop for Influx {
                 self.api("DELETE", &format!("/api/v2/buckets/{id}"), None);
             }
         }
-    }
-}
-
-impl Series {
-    /// Its rows with names; tags grouped by are columns like any other.
-    #[must_use]
-    pub fn into_rows(self) -> Vec<Row> {
-        let Self { tags, columns, values, .. } = self;
-        let named = |row: Vec<Value>| {
-            let tags = tags.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str())));
-            tags.chain(columns.iter().cloned().zip(row)).collect()
-        };
-        values.into_iter().map(named).collect()
     }
 }

@@ -56,7 +56,7 @@ pub struct Record {
     pub value: Vec<u8>,
     /// Headers, as text.
     pub headers: BTreeMap<String, String>,
-    /// Its timestamp, milliseconds since the epoch.
+    /// Its timestamp, milliseconds since the epoch; −1 where it has none.
     pub timestamp_ms: i64,
 }
 
@@ -429,7 +429,7 @@ fn record(message: &impl Message) -> Record {
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().unwrap_or_default().to_vec(),
         headers,
-        timestamp_ms: message.timestamp().to_millis().expect("Kafka stamps every record"),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
     }
 }
 

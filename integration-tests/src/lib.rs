@@ -8,6 +8,9 @@
 //! `CLICKPULSE_TEST_KAFKA` (brokers) and `CLICKPULSE_TEST_INFLUX` (URL) with `CLICKPULSE_TEST_INFLUX_TOKEN` (may create
 //! buckets) and `CLICKPULSE_TEST_INFLUX_ORG`; tests that have to stop a server still start their own.
 //!
+//! What is in InfluxDB is read back through `influxdb2`, a client that is not ours; InfluxQL, in which the dashboards ask, is
+//! beyond it.
+//!
 //! Nothing here sleeps to let something happen: [`eventually`] asks until it has happened, or fails with what it saw.
 
 mod browser;
@@ -23,12 +26,15 @@ mod programs;
 mod proxy;
 mod s3;
 mod secure;
+mod send;
+mod stripping_proxy;
 mod verdict;
 mod wait;
+mod wire;
 
 pub use browser::Browser;
 pub use http::{Reply, get};
-pub use influx::{Buckets, Influx, Row, Series, Token};
+pub use influx::{Buckets, Influx, Point, Row, Series, Token};
 pub use kafka::{Kafka, Record};
 pub use naive::{Checkout, Counted, Naive};
 pub use names::{Names, free_port};
@@ -38,5 +44,7 @@ pub use programs::{Processor, ProcessorConfig, Producer, program};
 pub use proxy::{Fault, Proxy};
 pub use s3::S3;
 pub use secure::{Authority, SecureKafka, USER};
+pub use send::Send;
+pub use stripping_proxy::StrippingProxy;
 pub use verdict::Verdict;
 pub use wait::{eventually, eventually_within};
