@@ -30,6 +30,12 @@ fn what_the_example_file_comments_out_is_valid_too() {
             // One of the two ways to give a token.
             Some(rest) if rest.starts_with("token = ") => "\n".to_owned(),
             Some(rest) if rest.starts_with("token_file = ") => format!("token_file = {:?}\n", token.path()),
+            // Passwords of Kafka mean something with SASL and TLS alone.
+            Some(rest)
+                if rest.starts_with("sasl_password_file") || rest.starts_with("ssl_key_password_file") =>
+            {
+                "\n".to_owned()
+            }
             Some(rest) if rest.starts_with("secret_access_key = ") => "\n".to_owned(),
             Some(rest) if rest.starts_with("secret_access_key_file = ") => {
                 format!("secret_access_key_file = {:?}\n", token.path())
