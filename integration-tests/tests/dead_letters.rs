@@ -119,6 +119,37 @@ fn an_event_of_the_future_is_counted_once_when_its_time_has_come() {
     assert_eq!(count(&influx, "http_all", "requests"), 1);
 }
 
+/// The documented cure of `missing_field`: a mapping, then a replay of what was rejected without it.
+#[test]
+fn letters_sent_back_after_a_mapping_are_counted_as_if_they_had_been_read_then() {
+    const T: i64 = 1_755_010_800;
+    let (kafka, influx, names) = (Kafka::start(), Influx::start(), Names::unique("mapped"));
+    kafka.create_topic(&names.topic, 4);
+    let event = |json: &str, second: i64| json.replace("SECOND", &(T + second).to_string());
+    let first = [
+        event(r#"{"event_id":"a","visitor":"u0","url":"/","http_status":200,"event_timestamp":SECOND}"#, 1),
+        event(
+            r#"{"event_id":"b","event_type":"product_click","visitor":"u0","article":"p1","campaign_id":"spring","event_timestamp":SECOND}"#,
+            2,
+        ),
+        event(r#"{"event_id":"c","user_id":"u0","url":"/","http_status":200,"event_timestamp":SECOND}"#, 3),
+    ];
+    let of = |value| Sent { partition: Some(2), key: Some("u0"), ..Sent::of(value) };
+    produce(&kafka, &names.topic, &first.iter().map(|value| of(value)).collect::<Vec<_>>());
+    let config = ProcessorConfig::new(&kafka, &influx, &names);
+    Processor::run_until_end(&config);
+    let config = config.extra("[inputs.fields]\nvisitor = \"user_id\"\narticle = \"product_id\"");
+    dlq(&config, "replay", &["--reason", "missing_field", "--yes"]);
+    let last = event(
+        r#"{"event_id":"d","event_type":"checkout","user_id":"u0","product_id":"p1","checkout_id":"o1","amount":10,"event_timestamp":SECOND}"#,
+        5,
+    );
+    produce(&kafka, &names.topic, &[of(&last)]);
+    Processor::run_until_end(&config);
+    assert_eq!((count(&influx, "http_all", "requests"), count(&influx, "http_all", "users")), (2, 1));
+    assert_eq!(count(&influx, "first_click", "attributed"), 1);
+}
+
 /// A replay that is killed again and again sends every letter once.
 #[test]
 fn a_replay_that_is_killed_sends_no_letter_twice_and_leaves_none_out() {
