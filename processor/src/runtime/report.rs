@@ -189,8 +189,8 @@ pub(super) fn publish(shared: &Shared) {
         status.freshness_p50_ms = freshness_p50_ms;
         status.freshness_p99_ms = freshness_p99_ms;
         status.routes = reports.routes;
-        let Beyond { urls, routes, campaigns, .. } = reports.totals.beyond;
-        status.overflowed = urls + routes + campaigns;
+        let Beyond { urls, routes, campaigns, currencies, .. } = reports.totals.beyond;
+        status.overflowed = urls + routes + campaigns + currencies;
         let beyond = reports.totals.beyond.by_limit().into_iter();
         status.beyond_limits = beyond.map(|(limit, events)| (limit.to_owned(), events)).collect();
         status.positions = reports.positions;
