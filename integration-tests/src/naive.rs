@@ -18,7 +18,7 @@ const DEDUP_WINDOW: i64 = 600 * SECOND;
 const LOOKBACK: i64 = 3_600 * SECOND;
 
 /// The event types of the contract, without its aliases, which our producer does not use.
-const EVENT_TYPES: [&str; 9] = [
+const EVENT_TYPES: [&str; 10] = [
     "page_view",
     "search",
     "product_click",
@@ -28,6 +28,7 @@ const EVENT_TYPES: [&str; 9] = [
     "purchase",
     "ad_click",
     "conversion",
+    "refund",
 ];
 
 /// What became of a topic's records.
@@ -50,8 +51,8 @@ pub struct Naive {
 pub struct Counted {
     /// Microseconds since the epoch.
     pub time: i64,
-    /// Who.
-    pub user: String,
+    /// Who, if that is known.
+    pub user: Option<String>,
     /// What.
     pub event_type: String,
     /// Route, method and status, if it is a request.
@@ -60,16 +61,21 @@ pub struct Counted {
     pub latency_ms: Option<f64>,
     product: Option<String>,
     checkout: Option<String>,
+    currency: String,
     cents: i64,
 }
 
 /// A checkout.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Checkout {
+    /// What the amount is in.
+    pub currency: String,
     /// Microseconds since the epoch.
     pub time: i64,
     /// What it was worth.
     pub cents: i64,
+    /// Whether it is the first line of its order.
+    pub is_first: bool,
     /// Time of the first click, microseconds since the epoch.
     pub first_click: Option<i64>,
 }
@@ -123,16 +129,26 @@ impl Naive {
     fn attribute(&mut self, mut events: Vec<Counted>) {
         events.sort_by_key(|event| (event.time, event.event_type == "checkout"));
         let mut clicks: HashMap<(String, String), Vec<i64>> = HashMap::new();
-        let mut seen = BTreeSet::new();
+        let mut orders = BTreeSet::new();
+        let mut lines = BTreeSet::new();
         for event in events {
-            let Some(product) = event.product.clone() else { continue };
-            let key = (event.user.clone(), product);
-            match event.event_type.as_str() {
-                "product_click" => clicks.entry(key).or_default().push(event.time),
-                "checkout" if event.checkout.clone().is_none_or(|id| seen.insert(id)) => {
-                    let times = clicks.get(&key).map_or(&[][..], Vec::as_slice);
-                    let first_click = times.iter().copied().find(|time| event.time - time <= LOOKBACK);
-                    self.checkouts.push(Checkout { time: event.time, cents: event.cents, first_click });
+            let Some(user) = event.user else { continue };
+            let key = event.product.clone().map(|product| (user, product));
+            match (event.event_type.as_str(), key) {
+                ("product_click", Some(key)) => clicks.entry(key).or_default().push(event.time),
+                ("checkout", key) => {
+                    let order = event.checkout;
+                    if order.is_some() && !lines.insert((order.clone(), event.product)) {
+                        continue; // a line that was there before
+                    }
+                    let times = key.and_then(|key| clicks.get(&key)).map_or(&[][..], Vec::as_slice);
+                    self.checkouts.push(Checkout {
+                        time: event.time,
+                        currency: event.currency,
+                        cents: event.cents,
+                        is_first: order.is_none() || orders.insert(order),
+                        first_click: times.iter().copied().find(|time| event.time - time <= LOOKBACK),
+                    });
                 }
                 _ => {}
             }
@@ -151,12 +167,14 @@ impl Naive {
         requests
     }
 
-    /// Distinct users, whatever they did, by window start (milliseconds).
+    /// Distinct users, whatever they did, by window start (milliseconds); a window whose events have none is not there.
     #[must_use]
     pub fn users(&self, size_s: i64) -> BTreeMap<i64, i64> {
         let mut users: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
         for event in &self.counted {
-            users.entry(window_ms(event.time, size_s)).or_default().insert(&event.user);
+            if let Some(user) = &event.user {
+                users.entry(window_ms(event.time, size_s)).or_default().insert(user);
+            }
         }
         users.into_iter().map(|(window, users)| (window, users.len() as i64)).collect()
     }
@@ -184,14 +202,16 @@ impl Naive {
         latencies
     }
 
-    /// Checkouts, attributed ones, revenue and attributed revenue (cents), by window start (milliseconds).
+    /// Checkouts, orders, attributed checkouts, revenue and attributed revenue (cents), by window start (milliseconds)
+    /// and currency.
     #[must_use]
-    pub fn first_clicks(&self, size_s: i64) -> BTreeMap<i64, [i64; 4]> {
-        let mut windows: BTreeMap<i64, [i64; 4]> = BTreeMap::new();
+    pub fn first_clicks(&self, size_s: i64) -> BTreeMap<(i64, String), [i64; 5]> {
+        let mut windows: BTreeMap<(i64, String), [i64; 5]> = BTreeMap::new();
         for checkout in &self.checkouts {
-            let [checkouts, attributed, revenue, attributed_revenue] =
-                windows.entry(window_ms(checkout.time, size_s)).or_default();
+            let [checkouts, orders, attributed, revenue, attributed_revenue] =
+                windows.entry((window_ms(checkout.time, size_s), checkout.currency.clone())).or_default();
             *checkouts += 1;
+            *orders += i64::from(checkout.is_first);
             *revenue += checkout.cents;
             if checkout.first_click.is_some() {
                 *attributed += 1;
@@ -215,12 +235,8 @@ fn read(record: &Record) -> Option<(Counted, Option<String>)> {
     if record.timestamp_ms >= 100_000_000_000 && time > record.timestamp_ms * 1_000 + MAX_FUTURE_SKEW {
         return None;
     }
-    let status = value.get("http_status").map(|status| status.as_u64().filter(|it| (100..600).contains(it)));
-    let status = match status {
-        Some(None) => return None,
-        Some(status) => status,
-        None => None,
-    };
+    // What is no status says nothing, and what has one is a request, whatever else it is.
+    let status = value.get("http_status").and_then(Value::as_u64).filter(|status| *status < 1_000);
     let event_type = text("event_type").unwrap_or_else(|| "page_view".to_owned());
     if !EVENT_TYPES.contains(&event_type.as_str()) && status.is_none() {
         return None;
@@ -229,7 +245,7 @@ fn read(record: &Record) -> Option<(Counted, Option<String>)> {
         "page_view" => &["url"],
         "product_click" | "add_to_cart" | "remove_from_cart" => &["product_id"],
         "checkout" => &["product_id", "checkout_id", "amount"],
-        "purchase" => &["checkout_id", "amount"],
+        "purchase" | "refund" => &["checkout_id", "amount"],
         "ad_click" => &["campaign_id"],
         "conversion" => &["campaign_id", "amount"],
         "search" => &["query"],
@@ -239,19 +255,19 @@ fn read(record: &Record) -> Option<(Counted, Option<String>)> {
         "amount" => value.get("amount").is_some_and(Value::is_number),
         key => text(key).is_some(),
     };
-    if !needs.iter().all(there) {
+    if status.is_none() && !needs.iter().all(there) {
         return None;
     }
-    let url = text("url").unwrap_or_default();
     let method = text("method").unwrap_or_else(|| "GET".to_owned());
     let event = Counted {
         time,
-        user: text("user_id").filter(|user| !user.is_empty())?,
+        user: text("user_id").filter(|user| !user.is_empty()),
         event_type,
-        request: status.map(|status| (route(&url), method, status)),
+        request: status.map(|status| (route(text("url").as_deref()), method, status)),
         latency_ms: value.get("latency_ms").and_then(Value::as_f64),
         product: text("product_id"),
         checkout: text("checkout_id"),
+        currency: text("currency").unwrap_or_else(|| "none".to_owned()),
         cents: value
             .get("amount")
             .and_then(Value::as_f64)
@@ -260,15 +276,16 @@ fn read(record: &Record) -> Option<(Counted, Option<String>)> {
     Some((event, text("event_id")))
 }
 
-/// The route of a path: no query string, `:id` for each segment with a digit, which in our producer's URLs only ids have.
-fn route(url: &str) -> String {
+/// The route of a URL of our producer or of our tests: no query string, no parameters of segments, no empty segments, and
+/// `:id` for each with a digit, which in those URLs only ids have.
+fn route(url: Option<&str>) -> String {
+    let Some(url) = url.filter(|url| !url.trim().is_empty()) else { return "__none__".to_owned() };
     let path = url.split(['?', '#']).next().unwrap_or_default();
-    let template = |segment: &str| {
-        let id = segment.contains(|c: char| c.is_ascii_digit());
-        if id { ":id".to_owned() } else { segment.to_owned() }
-    };
-    let segments: Vec<String> = path.trim_start_matches('/').split('/').map(template).collect();
-    format!("/{}", segments.join("/"))
+    let names = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+    let template = |name| if str::contains(name, |c: char| c.is_ascii_digit()) { ":id" } else { name };
+    let end = if names.is_empty() || !path.ends_with('/') { "" } else { "/" };
+    format!("/{}{end}", names.into_iter().map(template).collect::<Vec<_>>().join("/"))
 }
 
 #[cfg(test)]
@@ -300,7 +317,7 @@ mod tests {
         let naive = Naive::of(&records);
         assert_eq!(naive.checkouts.len(), 1);
         assert_eq!(naive.checkouts[0].first_click, Some(1_700_000_100 * SECOND));
-        assert_eq!(naive.first_clicks(10)[&1_700_003_700_000], [1, 1, 1990, 1990]);
+        assert_eq!(naive.first_clicks(10)[&(1_700_003_700_000, "none".to_owned())], [1, 1, 1, 1990, 1990]);
     }
 
     #[test]

@@ -102,8 +102,8 @@ struct Expected {
     /// Distinct ones; absent where the source does not know.
     users: Option<BTreeMap<i64, i64>>,
     events: BTreeMap<(i64, String), i64>,
-    /// Checkouts, attributed ones, revenue and attributed revenue.
-    first_clicks: BTreeMap<i64, [i64; 4]>,
+    /// By currency too: checkouts, orders, attributed checkouts, revenue and attributed revenue.
+    first_clicks: BTreeMap<(i64, String), [i64; 5]>,
 }
 
 impl Expected {
@@ -146,9 +146,11 @@ impl Expected {
         for checkout in truth["checkouts"].as_array().expect("a list of checkouts") {
             let cents = int(&checkout["amount_cents"]);
             let start = window(int(&checkout["time_us"]).div_euclid(1_000));
-            let [checkouts, attributed, revenue, attributed_revenue] =
-                expected.first_clicks.entry(start).or_default();
+            // Our producer names no currency, and its orders have one line.
+            let [checkouts, orders, attributed, revenue, attributed_revenue] =
+                expected.first_clicks.entry((start, "none".to_owned())).or_default();
             *checkouts += 1;
+            *orders += 1;
             *revenue += cents;
             if checkout["attributed"] == true {
                 *attributed += 1;
@@ -170,7 +172,7 @@ fn counts_are_right(influx: &Influx, bucket: &str, expected: &Expected) {
     );
     for row in &http {
         let share = |holds: bool| if holds { int(row, "requests") } else { 0 };
-        assert_eq!(int(row, "errors"), share(status(row) >= 500), "{row:?}");
+        assert_eq!(int(row, "errors"), share((500..600).contains(&status(row))), "{row:?}");
         assert_eq!(int(row, "client_errors"), share((400..500).contains(&status(row))), "{row:?}");
     }
 
@@ -180,7 +182,7 @@ fn counts_are_right(influx: &Influx, bucket: &str, expected: &Expected) {
         *per_status.entry((*window, *status)).or_default() += requests;
         let [all, errors, client_errors] = totals.entry(*window).or_default();
         *all += requests;
-        *errors += if *status >= 500 { *requests } else { 0 };
+        *errors += if (500..600).contains(status) { *requests } else { 0 };
         *client_errors += if (400..500).contains(status) { *requests } else { 0 };
     }
     let http_status = influx.points(bucket, "http_status");
@@ -221,13 +223,13 @@ fn counts_are_right(influx: &Influx, bucket: &str, expected: &Expected) {
     );
 
     let first_click = influx.points(bucket, "first_click");
-    let fields = ["checkouts", "attributed", "revenue_cents", "attributed_revenue_cents"];
+    let fields = ["checkouts", "orders", "attributed", "revenue_cents", "attributed_revenue_cents"];
     assert_same(
         &format!("first clicks ({source})"),
         &first_click
             .iter()
-            .map(|row| (time(row), fields.map(|field| int(row, field))))
-            .filter(|it| it.1 != [0; 4])
+            .map(|row| ((time(row), text(row, "currency")), fields.map(|field| int(row, field))))
+            .filter(|it| it.1 != [0; 5])
             .collect(),
         &expected.first_clicks,
     );
@@ -268,8 +270,9 @@ fn top_users_are_right(rows: &[Row], naive: &Naive, size_s: i64) {
     const RANKS: usize = 20;
     let mut counts: BTreeMap<i64, BTreeMap<&str, i64>> = BTreeMap::new();
     for event in naive.counted.iter().filter(|event| event.request.is_some()) {
+        let Some(user) = event.user.as_deref() else { continue };
         let window = event.time.div_euclid(size_s * 1_000_000) * size_s * 1_000;
-        *counts.entry(window).or_default().entry(&event.user).or_default() += 1;
+        *counts.entry(window).or_default().entry(user).or_default() += 1;
     }
     let mut found: BTreeMap<i64, BTreeMap<String, i64>> = BTreeMap::new();
     for row in rows.iter().filter(|row| int(row, "requests") > 0) {

@@ -102,6 +102,8 @@ analytics!(traffic, first_click, quality);
 pub(crate) struct PointMaker<'a> {
     pub(crate) resolution: Resolution,
     pub(crate) start: i64,
+    /// What is named where no currency was seen.
+    pub(crate) default_currency: &'a str,
     pub(crate) out: &'a mut Vec<Point>,
 }
 

@@ -1,6 +1,7 @@
 //! The hashes that state is keyed by. They are part of no format, only of a running process' state.
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::num::NonZeroU64;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -15,6 +16,12 @@ pub(crate) fn identity(text: &[u8]) -> u64 {
 #[inline]
 pub(crate) fn fingerprint(text: &[u8]) -> u64 {
     xxh3_64(text)
+}
+
+/// The same of an event's or order's id, in no more room where there is none.
+#[inline]
+pub(crate) fn id(text: &[u8]) -> NonZeroU64 {
+    NonZeroU64::new(fingerprint(text)).unwrap_or(NonZeroU64::MIN)
 }
 
 /// A hasher for keys we make ourselves, which no sender can choose to collide.

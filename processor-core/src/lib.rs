@@ -15,6 +15,7 @@ mod clock;
 mod count_map;
 mod dedup;
 mod epochs;
+mod fit;
 mod hash;
 mod headers;
 mod interner;
@@ -28,7 +29,7 @@ mod planted;
 pub mod point;
 mod rekey;
 mod reorder;
-pub mod route;
+mod route;
 pub mod schema;
 mod sketch;
 mod snapshot;
@@ -52,7 +53,7 @@ pub use rekey::{ByUserRecord, Relay, RelayError, RelayOutputs, RelayProgress};
 pub use sketch::Sketch;
 pub use snapshot::{SnapshotError, TaskSnapshot, snapshot_offsets};
 pub use task::{
-    Beyond, Cut, DeadLetter, InputReport, LateRecord, OutputsLen, PartialRecord, Record, Task, TaskIdentity,
-    TaskOutputs, TaskReport, TaskTotals,
+    Beyond, Cut, DeadLetter, InputReport, LateRecord, NoteTotals, OutputsLen, PartialRecord, Record, Task,
+    TaskIdentity, TaskOutputs, TaskReport, TaskTotals,
 };
 pub use wire::{Freshness, WireError};

@@ -231,7 +231,12 @@ impl Merge {
         for ((start, resolution), window) in self.windows.iter_mut().filter(|(_, window)| window.changed) {
             let sum = sum(window.partials.values().map(|held| &*held.partial))?;
             window.changed = false;
-            sum.points(&mut PointMaker { resolution: *resolution, start: *start, out: &mut out.points });
+            sum.points(&mut PointMaker {
+                resolution: *resolution,
+                start: *start,
+                default_currency: &self.options.default_currency,
+                out: &mut out.points,
+            });
         }
         out.fresh.append(&mut self.fresh);
         let through = self.watermark();

@@ -36,6 +36,10 @@ pub struct Options {
     pub urls_max: usize,
     /// Campaigns kept apart; later ones are `__other__`.
     pub campaigns_max: usize,
+    /// Currencies kept apart per task; later ones are `__other__`.
+    pub currencies_max: usize,
+    /// What the amounts are in that name no currency.
+    pub default_currency: String,
     /// Clicks kept per user for attribution; the oldest goes first.
     pub clicks_per_user_max: usize,
     /// What a task keeps at most of everything else.
@@ -58,7 +62,7 @@ pub struct Limits {
     pub products: usize,
     /// Event ids kept, over all inputs; the oldest are forgotten first, at most a quarter at once.
     pub event_ids: usize,
-    /// Checkout ids kept; likewise.
+    /// Orders and lines of orders kept, by their checkout ids; likewise.
     pub checkout_ids: usize,
     /// Clicks kept over all users; the oldest are dropped first, an eighth at once.
     pub clicks: usize,
@@ -130,6 +134,8 @@ impl Default for Options {
             routes_max: 500,
             urls_max: 50_000,
             campaigns_max: 100,
+            currencies_max: 20,
+            default_currency: "none".to_owned(),
             clicks_per_user_max: 10_000,
             limits: Limits::default(),
             inputs: vec![InputOptions {

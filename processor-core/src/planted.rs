@@ -21,6 +21,10 @@ pub enum PlantedBug {
     TiesByArrival,
     /// Records that do not count keep an input from being idle.
     AwakeByAnything,
+    /// Another line of an order is taken for a repeat of its first.
+    LineTakenForRepeat,
+    /// Events without a user count as a user's.
+    NobodyIsAUser,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -55,9 +55,12 @@ pub enum RelayError {
 }
 
 /// The by-user partition of a user. Part of the topic's format: the same in every version.
+///
+/// An event without a user goes by its `event_id`, so that a repeat meets what it repeats, and without that to the
+/// partition of its source's number, round as often as there are more.
 #[inline]
-fn partition_of(user: &[u8], tasks: u32) -> u32 {
-    (xxh3_64(user) % u64::from(tasks)) as u32
+fn partition_of(user: Option<&[u8]>, event_id: Option<&[u8]>, source: u32, tasks: u32) -> u32 {
+    user.or(event_id).map_or(source % tasks, |text| (xxh3_64(text) % u64::from(tasks)) as u32)
 }
 
 /// Re-keys one partition of an input.
@@ -224,9 +227,10 @@ impl Relay {
         }
         let latest = latest_time(record.timestamp_ms, options.max_future_skew);
         let room = *record_max - original.size();
-        let mut send = |user: &[u8], id: Option<&[u8]>, time: i64| {
-            let key = Some(user).filter(|user| user.len() <= room); // for people
-            out.push(partition_of(user, *tasks), key, |writer| original.write(rekeyed.origin, writer));
+        let mut send = |user: Option<&[u8]>, id: Option<&[u8]>, time: i64| {
+            let key = user.filter(|user| user.len() <= room); // for people
+            let to = partition_of(user, id, *partition, *tasks);
+            out.push(to, key, |writer| original.write(rekeyed.origin, writer));
             if time > latest {
                 return false;
             }
@@ -242,13 +246,12 @@ impl Relay {
             closes > clock.watermark && id.is_none_or(|id| is_first(repeats, fingerprint(id)))
         };
         if let Some(event) = record.value.and_then(|value| decoder.decode_plain(value)) {
-            let user = event.user_id().unwrap_or_default();
-            return send(user, event.event_id(), event.time().micros());
+            return send(event.user_id(), event.event_id(), event.time().micros());
         }
         match decoder.decode(record.value) {
             Ok(event) => {
                 let id = event.event_id.map(str::as_bytes);
-                send(event.user_id.unwrap_or_default().as_bytes(), id, event.time.micros())
+                send(event.user_id.map(str::as_bytes), id, event.time.micros())
             }
             // Nobody's: the task says why, and puts it into the dead-letter topic.
             Err(_) => {

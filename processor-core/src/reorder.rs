@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use events::EventType;
 
-use crate::analytics::first_click::Campaign;
+use crate::analytics::first_click::{Campaign, Line};
 use crate::options::SECOND;
 use crate::planted::{PlantedBug, is_planted};
 
@@ -14,8 +14,8 @@ pub(crate) struct KeyedEvent {
     pub(crate) source: Source,
     pub(crate) kind: KeyedKind,
     pub(crate) user: u32,
+    /// Of a checkout that names none, [`NO_PRODUCT`].
     pub(crate) product: u32,
-    pub(crate) campaign: Campaign,
 }
 
 impl KeyedEvent {
@@ -39,19 +39,21 @@ impl Source {
         Self((input as u32) << PARTITION_BITS | partition & ((1 << PARTITION_BITS) - 1))
     }
 }
+/// No product's slot.
+pub(crate) const NO_PRODUCT: u32 = u32::MAX;
 
 /// What keyed logic does with it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum KeyedKind {
-    Click,
-    Checkout { amount_cents: i64 },
+    Click { campaign: Campaign },
+    Checkout(Line),
 }
 
 impl KeyedKind {
     fn cause_rank(self) -> u8 {
         match self {
-            Self::Click => EventType::ProductClick.cause_rank(),
-            Self::Checkout { .. } => EventType::Checkout.cause_rank(),
+            Self::Click { .. } => EventType::ProductClick.cause_rank(),
+            Self::Checkout(_) => EventType::Checkout.cause_rank(),
         }
     }
 }
@@ -143,23 +145,24 @@ mod tests {
     use super::*;
 
     fn event(time: i64, offset: i64) -> KeyedEvent {
-        let kind = KeyedKind::Click;
+        let kind = KeyedKind::Click { campaign: Campaign::NONE };
         let source = Source::new(0, 0);
-        KeyedEvent { time, offset, source, kind, user: 0, product: 0, campaign: Campaign::NONE }
+        KeyedEvent { time, offset, source, kind, user: 0, product: 0 }
     }
 
     #[test]
     fn at_the_same_instant_causes_come_first_then_inputs_partitions_and_offsets() {
-        let checkout = KeyedKind::Checkout { amount_cents: 0 };
+        let click = KeyedKind::Click { campaign: Campaign::NONE };
+        let checkout = KeyedKind::Checkout(Line { amount_cents: 0, currency: 0, is_first: true });
         let ordered = [
-            (0, KeyedKind::Click, Source::new(9, 9), 9),
-            (1, KeyedKind::Click, Source::new(0, 0), 5),
-            (1, KeyedKind::Click, Source::new(0, 0), 7),
-            (1, KeyedKind::Click, Source::new(0, 1), 2),
-            (1, KeyedKind::Click, Source::new(1, 0), 1),
+            (0, click, Source::new(9, 9), 9),
+            (1, click, Source::new(0, 0), 5),
+            (1, click, Source::new(0, 0), 7),
+            (1, click, Source::new(0, 1), 2),
+            (1, click, Source::new(1, 0), 1),
             (1, checkout, Source::new(0, 0), 3),
             (1, checkout, Source::new(1, 0), 0),
-            (2, KeyedKind::Click, Source::new(0, 0), 0),
+            (2, click, Source::new(0, 0), 0),
         ];
         let place = |event: &KeyedEvent| (event.time, event.source, event.offset);
         for first in 0..ordered.len() {
@@ -179,6 +182,11 @@ mod tests {
                 assert_eq!(out, expected, "from {first} on, backwards: {backwards}");
             }
         }
+    }
+
+    #[test]
+    fn what_waits_stays_small() {
+        assert_eq!(size_of::<KeyedEvent>(), 48);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a task knows by name: users, URLs, routes, series, campaigns, products.
+//! What a task knows by name: users, URLs, routes, series, campaigns, products, currencies.
 
 mod snapshot;
 
@@ -8,9 +8,9 @@ use crate::ahead::Request;
 use crate::analytics::first_click::{CLICK_BYTES, Click, ClickCounts, Clicks};
 use crate::clock::NOT_BEGUN;
 use crate::hash::FastHash;
-use crate::interner::{Hint, Interner, Key, OTHER_SLOT};
+use crate::interner::{Hint, Interner, Kept, Key, OTHER_SLOT};
 use crate::options::{HOUR, Limits, MINUTE, Options};
-use crate::route::{self, OTHER};
+use crate::route::{self, NONE, OTHER};
 use crate::task::Beyond;
 
 pub(crate) use snapshot::{AllRanks, AllSlots, FrozenTables};
@@ -23,12 +23,15 @@ pub(crate) struct Tables {
     pub(crate) routes: Interner<()>,
     pub(crate) campaigns: Interner<()>,
     pub(crate) products: Interner<()>,
+    pub(crate) currencies: Interner<Seen>,
     pub(crate) series: SeriesTable,
     /// Clicks kept over all users.
     pub(crate) clicks: ClickCounts,
     /// What found no room, in events.
     pub(crate) beyond: Beyond,
     template: bool,
+    /// What amounts are in that name no currency.
+    default_currency: Box<str>,
     scratch: String,
     retention: i64,
     /// The same for users and products: as long as an open window or a kept click names them.
@@ -45,6 +48,34 @@ pub(crate) struct UrlRoute {
     series: u32,
 }
 
+/// When a currency was first and last seen in a checkout, event time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    first: i64,
+    last: i64,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { first: i64::MAX, last: i64::MIN }
+    }
+}
+
+impl Seen {
+    fn at(&mut self, time: i64) {
+        self.first = self.first.min(time);
+        self.last = self.last.max(time);
+    }
+
+    /// Whether it was seen within the hour before `until` or in `[start, until)`.
+    fn alive(&self, start: i64, until: i64) -> bool {
+        self.last >= start - HOUR && self.first < until
+    }
+}
+
+/// The slot of the route of requests without a URL.
+pub(crate) const NO_URL_ROUTE: u32 = 1;
+
 /// Series for each route that is kept apart: a site answers a route in a handful of ways, and a partial has them all.
 const SERIES_PER_ROUTE: usize = 20;
 /// What the names of routes and campaigns may have, each and in all: a partial repeats them, and is one record.
@@ -60,17 +91,26 @@ impl Tables {
         let Limits { users, products, .. } = options.limits;
         let texts = |names: usize| names.saturating_mul(Limits::TEXT_BYTES);
         let few = |names: usize| (names * SERIES_TEXT_BYTES).min(SERIES_TEXT_BYTES_MAX);
-        let Options { urls_max, routes_max, campaigns_max, .. } = *options;
+        let Options { urls_max, routes_max, campaigns_max, currencies_max, .. } = *options;
+        let few_names = |max| Interner::with_reserved(max, few(max), Kept::Name, &[OTHER]);
         Self {
-            users: Interner::with_other(users.min(KEYED_MAX), texts(users), OTHER),
-            urls: Interner::with_other(urls_max, 2 * texts(urls_max), OTHER),
-            routes: Interner::with_other(routes_max, few(routes_max), OTHER),
-            campaigns: Interner::with_other(campaigns_max, few(campaigns_max), OTHER),
-            products: Interner::with_other(products.min(KEYED_MAX), texts(products), OTHER),
+            users: Interner::with_reserved(users.min(KEYED_MAX), texts(users), Kept::Name, &[OTHER]),
+            urls: Interner::with_reserved(urls_max, 2 * texts(urls_max), Kept::Path, &[OTHER]),
+            // Made of paths that are fit already.
+            routes: Interner::with_reserved(routes_max, few(routes_max), Kept::Exact, &[OTHER, NONE]),
+            campaigns: few_names(campaigns_max),
+            products: Interner::with_reserved(
+                products.min(KEYED_MAX),
+                texts(products),
+                Kept::Exact,
+                &[OTHER],
+            ),
+            currencies: Interner::with_reserved(currencies_max, few(currencies_max), Kept::Name, &[OTHER]),
             series: SeriesTable { max: routes_max * SERIES_PER_ROUTE, ..SeriesTable::default() },
             clicks: ClickCounts::new(options.limits.clicks),
             beyond: Beyond::default(),
             template: options.template_routes,
+            default_currency: options.default_currency.as_str().into(),
             scratch: String::new(),
             retention: options.retention(),
             keyed_retention: options.lookback(),
@@ -80,7 +120,7 @@ impl Tables {
 
     /// The user's slot, or that of `__other__`.
     #[inline]
-    pub(crate) fn user(&mut self, user_id: &Key<'_>, hint: Option<Hint>, time: i64) -> u32 {
+    pub(crate) fn user(&mut self, user_id: &Key<'_>, hint: Hint, time: i64) -> u32 {
         self.users.intern_found(user_id, hint, time).unwrap_or_else(|| {
             self.beyond.users += 1;
             OTHER_SLOT
@@ -101,25 +141,60 @@ impl Tables {
         })
     }
 
-    /// The slots of a request's URL and series, each that of `__other__` beyond its limit; the last is the route's.
+    /// The slot of a checkout's currency, or that of `__other__`.
+    pub(crate) fn currency(&mut self, currency: Option<&Key<'_>>, time: i64) -> u32 {
+        let slot = match currency {
+            Some(currency) => self.currencies.intern(currency, time),
+            None => self.currencies.intern(&Key::name(&self.default_currency), time),
+        };
+        let slot = slot.unwrap_or_else(|| {
+            self.beyond.currencies += 1;
+            OTHER_SLOT
+        });
+        self.currencies.value_mut(slot).at(time);
+        slot
+    }
+
+    /// The currencies seen within the hour before `until` or in `[start, until)`.
+    pub(crate) fn currencies_alive(&self, start: i64, until: i64) -> impl Iterator<Item = u32> + '_ {
+        self.currencies.all().filter(move |(_, seen)| seen.alive(start, until)).map(|(slot, _)| slot)
+    }
+
+    /// Whether there is anything that zeros are written for in a window that starts then.
+    pub(crate) fn any_alive(&self, start: i64) -> bool {
+        self.series.any_alive(start) || self.currencies_alive(start, i64::MAX).next().is_some()
+    }
+
+    /// The slots of a request's URL, if it has one, and series, each that of `__other__` beyond its limit; the last is
+    /// the route's.
     #[inline]
-    pub(crate) fn request(&mut self, request: &Request<'_>, time: i64) -> (u32, u32, u32) {
-        let (url, route) = self.url_and_route(&request.path, request.path_hint, time);
+    pub(crate) fn request(&mut self, request: &Request<'_>, time: i64) -> (Option<u32>, u32, u32) {
         let (method, status) = (request.method, request.status);
+        let Some(path) = &request.path else {
+            let series = self.series.slot(NO_URL_ROUTE, method, status, time);
+            let series = series.unwrap_or_else(|| self.series_of_other(method, status, time));
+            return (None, series, NO_URL_ROUTE);
+        };
+        let (url, route) = self.url_and_route(path, request.path_hint, time);
         let known = self.urls.value(url).series;
         if self.series.is_still(known, route, method, status, time) {
-            return (url, known, route);
+            return (Some(url), known, route);
         }
         let Some(series) = self.series.slot(route, method, status, time) else {
-            self.beyond.series += 1;
-            return (url, self.series.of_other(method, status, time), route);
+            return (Some(url), self.series_of_other(method, status, time), route);
         };
         self.urls.value_mut(url).series = series;
-        (url, series, route)
+        (Some(url), series, route)
+    }
+
+    #[cold]
+    fn series_of_other(&mut self, method: u8, status: u16, time: i64) -> u32 {
+        self.beyond.series += 1;
+        self.series.of_other(method, status, time)
     }
 
     #[inline]
-    fn url_and_route(&mut self, path: &Key<'_>, hint: Option<Hint>, time: i64) -> (u32, u32) {
+    fn url_and_route(&mut self, path: &Key<'_>, hint: Hint, time: i64) -> (u32, u32) {
         let known = self.urls.len();
         let Some(url) = self.urls.intern_found(path, hint, time) else {
             self.beyond.urls += 1;
@@ -135,6 +210,7 @@ impl Tables {
 
     #[cold]
     fn route(&mut self, path: &str, time: i64) -> u32 {
+        let path = &*route::counted(path);
         let mut text = std::mem::take(&mut self.scratch);
         if self.template {
             route::template(path, &mut text);
@@ -143,7 +219,7 @@ impl Tables {
             text.push('/');
             text.push_str(path);
         }
-        let slot = self.routes.intern(&Key::new(text.as_bytes()), time);
+        let slot = self.routes.intern(&Key::exact(text.as_bytes()), time);
         self.scratch = text;
         slot.unwrap_or_else(|| {
             self.beyond.routes += 1;
@@ -172,6 +248,10 @@ impl Tables {
         self.series.forget(horizon);
         self.routes.sweep(horizon, |()| ());
         self.campaigns.sweep(horizon, |()| ());
+        self.currencies.sweep(horizon, |_| ());
+        if self.currencies.value(OTHER_SLOT).last < horizon {
+            *self.currencies.value_mut(OTHER_SLOT) = Seen::default();
+        }
     }
 
     /// Keeps a click of the user, whose oldest gives way where it has `max_of_user`, and the oldest of all users where
@@ -239,7 +319,7 @@ impl SeriesTable {
             entry.first_seen = entry.first_seen.min(time);
             return Some(slot);
         }
-        // What the other route answers always has room, so that every status stays exact: 10 methods × 500 statuses.
+        // What the other route answers always has room, so that every status stays exact: 10 methods × 1,000 statuses.
         if route != OTHER_SLOT && self.of_routes >= self.max {
             return None;
         }

@@ -29,8 +29,8 @@ use crate::wire::{Freshness, Position, encode_partial};
 use extent::{complete_from, needed_from, settled};
 use input::Input;
 pub use interface::{
-    Beyond, Cut, DeadLetter, InputReport, LateRecord, OutputsLen, PartialRecord, Record, TaskIdentity,
-    TaskOutputs, TaskReport, TaskTotals,
+    Beyond, Cut, DeadLetter, InputReport, LateRecord, NoteTotals, OutputsLen, PartialRecord, Record,
+    TaskIdentity, TaskOutputs, TaskReport, TaskTotals,
 };
 use output::{Emission, Speaker};
 pub(crate) use snapshot::FrozenTask;

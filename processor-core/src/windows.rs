@@ -138,12 +138,12 @@ impl Windows {
     }
 
     /// Opens the windows up to the one of `present`, so that zeros are written for those without an event: as far
-    /// as there are series to write them for, an hour after the last use of any. What is further is still to be made,
+    /// as there are series or currencies to write them for, an hour after the last use of any. What is further is still to be made,
     /// as an event that comes late can be of a series that there was none of.
     pub(crate) fn make_to(&mut self, present: i64, watermark: i64, tables: &Tables) {
         let last = self.start_of(present);
         let mut start = if self.made_until == NOT_BEGUN { last } else { self.made_until };
-        while start <= last && tables.series.any_alive(start) {
+        while start <= last && tables.any_alive(start) {
             if !self.is_closed(start, watermark) {
                 let at = self.position(start);
                 self.raw[at].changed = true;

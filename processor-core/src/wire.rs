@@ -6,7 +6,7 @@ use crate::analytics::Partial;
 use crate::point::Resolution;
 
 /// The first byte of every message; changed with the format.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// One message of the partials topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

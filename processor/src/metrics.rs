@@ -2,7 +2,7 @@
 //!
 //! Values are read from the [`StatusBoard`] when scraped, so counting costs the hot path nothing. Names are
 //! `<component>_<noun>_<unit>`; counters end in `_total`; the only labels are a partition, a
-//! reason, an outcome, a purpose and a limit.
+//! reason, an outcome, a purpose, a limit, and an event's type and field.
 
 use std::fmt;
 use std::sync::Arc;
@@ -96,8 +96,9 @@ impl Scrape<'_> {
             let labels = [("reason", reason.as_str())];
             metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(count, None)?;
         }
+        self.notes(status)?;
         self.positions(status)?;
-        let help = "Routes, URLs and campaigns beyond their cap, counted as __other__";
+        let help = "Routes, URLs, campaigns and currencies beyond their cap, counted as __other__";
         self.counter("processor_series_overflowed", help, status.overflowed)?;
         let help = "Events counted with less than they had, as a limit was reached, by the limit";
         let mut metric =
@@ -107,6 +108,24 @@ impl Scrape<'_> {
             metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(events, None)?;
         }
         self.gauge("processor_routes_known", "Routes with a series of their own", status.routes as f64)
+    }
+
+    fn notes(&mut self, status: &PipelineStatus) -> fmt::Result {
+        let help = "Counted events that lacked a field which an analytic needs, by their type and the field";
+        let mut metric =
+            self.0.encode_descriptor("processor_events_incomplete", help, None, MetricType::Counter)?;
+        for of in &status.notes.incomplete {
+            let labels = [("event_type", of.event_type), ("field", of.field)];
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&of.events, None)?;
+        }
+        let help = "Counted events in which a field had a value of no use, by the field";
+        let mut metric =
+            self.0.encode_descriptor("processor_events_unusable", help, None, MetricType::Counter)?;
+        for of in &status.notes.unusable {
+            let labels = [("field", of.field)];
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&of.events, None)?;
+        }
+        Ok(())
     }
 
     fn positions(&mut self, status: &PipelineStatus) -> fmt::Result {
@@ -363,7 +382,7 @@ fn flag(on: bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Totals;
+    use crate::status::{Incomplete, Totals, Unusable};
 
     #[test]
     fn the_names_are_these() {
@@ -380,6 +399,10 @@ mod tests {
         board.update(|status| {
             status.totals = Totals { consumed: 10, counted: 6, duplicates: 1, late: 1, rejected: 1 };
             status.by_reason.insert("not_json".to_owned(), 1);
+            let text = String::new();
+            let (event_type, field) = ("purchase", "checkout_id");
+            status.notes.incomplete.push(Incomplete { event_type, field, events: 5, text: text.clone() });
+            status.notes.unusable.push(Unusable { field: "device", events: 6, text });
             status.cpu_seconds = 1.5;
             status.tasks.push(TaskStatus {
                 partition: 3,
@@ -408,6 +431,8 @@ mod tests {
             "processor_records_consumed_total 10",
             "processor_records_unaccounted 1.0",
             "processor_records_uncounted_total{reason=\"not_json\"} 1",
+            "processor_events_incomplete_total{event_type=\"purchase\",field=\"checkout_id\"} 5",
+            "processor_events_unusable_total{field=\"device\"} 6",
             "processor_task_lag_records{partition=\"3\"} 42.0",
             "processor_task_watermark_timestamp_seconds{partition=\"3\"} 1755720654.483",
             "processor_commit_age_seconds{partition=\"3\"} 0.25",

@@ -62,6 +62,10 @@ pub struct Settings {
     pub urls_max: usize,
     /// How many campaigns are told apart.
     pub campaigns_max: usize,
+    /// How many currencies are told apart.
+    pub currencies_max: usize,
+    /// The currency of amounts that name none.
+    pub default_currency: String,
     /// Time between two commits of stage 1.
     pub epoch_interval: Duration,
     /// Time between two commits of the merge.
@@ -172,6 +176,8 @@ impl Settings {
             },
             urls_max: count(reader.integer("urls.max")),
             campaigns_max: count(reader.integer("campaigns.max")),
+            currencies_max: count(reader.integer("currencies.max")),
+            default_currency: currency(&reader.text("commerce.default_currency")),
             epoch_interval: reader.duration("epoch.interval"),
             merge_interval: reader.duration("merge.interval"),
             influxdb: reader.has("influxdb").then(|| InfluxSettings::read(reader)),
@@ -187,6 +193,14 @@ impl Settings {
             workers: read_workers(reader),
             log: LogSettings::read(reader),
         }
+    }
+}
+
+/// As the currencies of events are written, which have capitals; `none` is none of them.
+fn currency(text: &str) -> String {
+    match text.trim() {
+        "" | "none" => "none".to_owned(),
+        code => code.to_uppercase(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the status page, `/metrics` and the `pipeline` measurement show of the runtime.
 
+mod notes;
 mod why;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -8,6 +9,7 @@ use std::sync::Mutex;
 use serde::Serialize;
 
 use crate::sink::SinkStatus;
+pub use notes::{Incomplete, NoteStatus, Unusable};
 pub use why::OpenWindow;
 pub(crate) use why::{HeardTask, Known, MergeFacts, Why, Window};
 
@@ -293,6 +295,8 @@ pub struct PipelineStatus {
     pub totals: Totals,
     /// Rejected and late and duplicate counts by reason.
     pub by_reason: BTreeMap<String, u64>,
+    /// What events lacked that count, and what of them was of no use.
+    pub notes: NoteStatus,
     /// Events counted in windows but behind the watermark, so not used for facts.
     pub behind_watermark: u64,
     /// Records per second over the last seconds.
@@ -330,7 +334,7 @@ pub struct PipelineStatus {
     pub freshness_p99_ms: f64,
     /// Routes known.
     pub routes: u64,
-    /// Routes, URLs or campaigns that went to `__other__` since start.
+    /// Routes, URLs, campaigns or currencies that went to `__other__` since start.
     pub overflowed: u64,
     /// Events counted with less than they had, as a limit was reached, by the limit.
     pub beyond_limits: BTreeMap<String, u64>,

@@ -76,7 +76,7 @@ pub struct Window {
     pub start_ms: i64,
     /// Events with an HTTP status.
     pub requests: u64,
-    /// Of these, those with a status of 500 and more.
+    /// Of these, those with a status from 500 to 599.
     pub errors: u64,
     /// Of these, those with a status from 400 to 499.
     pub client_errors: u64,
@@ -295,7 +295,7 @@ impl OpenWindow {
         Window {
             start_ms: start_us / 1_000,
             requests: requests(0, u16::MAX),
-            errors: requests(500, u16::MAX),
+            errors: requests(500, 599),
             client_errors: requests(400, 499),
             users: self.users.len() as u64,
             request_users: self.request_users.len() as u64,

@@ -1,10 +1,11 @@
 //! First click per checkout: a checkout at T of user u and product p credits the earliest click of u on p in
-//! `[T − lookback, T]`.
+//! `[T − lookback, T]`. A checkout is one line of an order.
 
 mod counts;
 mod snapshot;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -99,9 +100,13 @@ impl Clicks {
     }
 }
 
-/// What one window's checkouts came to.
+/// What one window's checkouts came to, by the slot of their currency.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Window {
+pub(crate) struct Window(BTreeMap<u32, OfCurrency>);
+
+/// The same in one currency: amounts of several are no sum.
+#[derive(Debug, Clone, Default)]
+struct OfCurrency {
     sums: Sums,
     campaigns: BTreeMap<Campaign, Credit>,
 }
@@ -109,6 +114,8 @@ pub(crate) struct Window {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Sums {
     checkouts: u64,
+    /// Checkouts that are the first line of their order.
+    orders: u64,
     attributed: u64,
     revenue_cents: i64,
     attributed_revenue_cents: i64,
@@ -122,24 +129,40 @@ struct Credit {
     revenue_cents: i64,
 }
 
+/// A checkout to be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) amount_cents: i64,
+    /// Its currency's slot.
+    pub(crate) currency: u32,
+    /// Whether it is the first of its order.
+    pub(crate) is_first: bool,
+}
+
 impl Window {
     /// Counts a checkout of this window. `click` is the credited one, with the lag to it in microseconds.
-    pub(crate) fn count(&mut self, amount_cents: i64, click: Option<(i64, Campaign)>) {
-        self.sums.checkouts += 1;
-        self.sums.revenue_cents = self.sums.revenue_cents.saturating_add(amount_cents);
+    pub(crate) fn count(&mut self, line: Line, click: Option<(i64, Campaign)>) {
+        let Line { amount_cents, currency, is_first } = line;
+        let OfCurrency { sums, campaigns } = self.0.entry(currency).or_default();
+        sums.checkouts += 1;
+        sums.orders += u64::from(is_first);
+        sums.revenue_cents = sums.revenue_cents.saturating_add(amount_cents);
         let Some((lag, campaign)) = click else { return };
-        self.sums.attributed += 1;
-        self.sums.attributed_revenue_cents = self.sums.attributed_revenue_cents.saturating_add(amount_cents);
-        self.sums.lag_s.add(lag as f64 / 1e6);
-        let credit = self.campaigns.entry(campaign).or_default();
+        sums.attributed += 1;
+        sums.attributed_revenue_cents = sums.attributed_revenue_cents.saturating_add(amount_cents);
+        sums.lag_s.add(lag as f64 / 1e6);
+        let credit = campaigns.entry(campaign).or_default();
         credit.conversions += 1;
         credit.revenue_cents = credit.revenue_cents.saturating_add(amount_cents);
     }
 
     pub(crate) fn fold(&mut self, part: &Self) {
-        self.sums.fold(&part.sums);
-        for (campaign, credit) in &part.campaigns {
-            self.campaigns.entry(*campaign).or_default().fold(*credit);
+        for (currency, part) in &part.0 {
+            let OfCurrency { sums, campaigns } = self.0.entry(*currency).or_default();
+            sums.fold(&part.sums);
+            for (campaign, credit) in &part.campaigns {
+                campaigns.entry(*campaign).or_default().fold(*credit);
+            }
         }
     }
 
@@ -148,24 +171,33 @@ impl Window {
     }
 
     pub(crate) fn partial<'a>(&self, tables: &'a Tables, span: Span) -> Partial<'a> {
-        let named = self.campaigns.iter().map(|(campaign, credit)| match *campaign {
-            Campaign::NONE => (NO_CAMPAIGN, *credit),
-            Campaign(slot) => (tables.campaigns.text(slot), *credit),
-        });
-        let mut campaigns = named.collect();
-        sum_by_name(&mut campaigns, |sum, credit| sum.fold(*credit));
-        let active = self.sums.checkouts > 0 || tables.series.alive(span.start, span.end).next().is_some();
-        Partial { active, sums: self.sums.clone(), campaigns }
+        let of = |(currency, of): (&u32, &OfCurrency)| {
+            let named = of.campaigns.iter().map(|(campaign, credit)| match *campaign {
+                Campaign::NONE => (NO_CAMPAIGN, *credit),
+                Campaign(slot) => (tables.campaigns.text(slot), *credit),
+            });
+            let mut campaigns = named.collect();
+            sum_by_name(&mut campaigns, |sum, credit| sum.fold(*credit));
+            (tables.currencies.text(*currency), PartOfCurrency { sums: of.sums.clone(), campaigns })
+        };
+        // Those of the last hour are sent with zeros, as series are.
+        let alive = tables.currencies_alive(span.start, span.end).filter(|slot| !self.0.contains_key(slot));
+        let zeros = alive.map(|slot| (tables.currencies.text(slot), PartOfCurrency::default()));
+        let mut currencies: Vec<_> = self.0.iter().map(of).chain(zeros).collect();
+        currencies.sort_unstable_by_key(|(name, _)| *name);
+        let active = !currencies.is_empty() || tables.series.alive(span.start, span.end).next().is_some();
+        Partial { active, currencies }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.sums.lag_s.bytes() + self.campaigns.len() * 40
+        self.0.values().map(|of| of.sums.lag_s.bytes() + of.campaigns.len() * 40 + 160).sum()
     }
 }
 
 impl Sums {
     fn fold(&mut self, other: &Self) {
         self.checkouts += other.checkouts;
+        self.orders += other.orders;
         self.attributed += other.attributed;
         self.revenue_cents = self.revenue_cents.saturating_add(other.revenue_cents);
         self.attributed_revenue_cents =
@@ -185,6 +217,13 @@ impl Credit {
 pub(crate) struct Partial<'a> {
     /// Whether a point is due even without a checkout.
     active: bool,
+    /// By name.
+    #[serde(borrow)]
+    currencies: Vec<(&'a str, PartOfCurrency<'a>)>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct PartOfCurrency<'a> {
     sums: Sums,
     /// By name.
     #[serde(borrow)]
@@ -194,29 +233,45 @@ pub(crate) struct Partial<'a> {
 impl Partial<'_> {
     pub(crate) fn absorb(&mut self, other: &mut Self) {
         self.active |= other.active;
-        self.sums.fold(&other.sums);
-        self.campaigns.append(&mut other.campaigns);
+        self.currencies.append(&mut other.currencies);
     }
 
     pub(crate) fn settle(&mut self) {
-        sum_by_name(&mut self.campaigns, |sum, credit| sum.fold(*credit));
+        sum_by_name(&mut self.currencies, |sum, part| {
+            sum.sums.fold(&part.sums);
+            sum.campaigns.append(&mut part.campaigns);
+        });
+        for (_, of) in &mut self.currencies {
+            sum_by_name(&mut of.campaigns, |sum, credit| sum.fold(*credit));
+        }
     }
 
     pub(crate) fn points(&self, points: &mut PointMaker<'_>) {
-        for (campaign, credit) in &self.campaigns {
+        for (currency, of) in &self.currencies {
+            of.points(currency, points);
+        }
+        if self.active && self.currencies.is_empty() {
+            PartOfCurrency::default().points(points.default_currency, points);
+        }
+    }
+}
+
+impl PartOfCurrency<'_> {
+    fn points(&self, currency: &str, points: &mut PointMaker<'_>) {
+        let Self { sums, campaigns } = self;
+        let currency: Arc<str> = currency.into();
+        for (campaign, credit) in campaigns {
             let fields = vec![
                 integer(credit.conversions),
                 FieldValue::Float(credit.conversions as f64),
                 FieldValue::Integer(credit.revenue_cents),
             ];
-            points.push(&schema::ATTRIBUTION, vec![(*campaign).into(), MODEL.into()], fields);
+            let tags = vec![(*campaign).into(), Arc::clone(&currency), MODEL.into()];
+            points.push(&schema::ATTRIBUTION, tags, fields);
         }
-        if !self.active {
-            return;
-        }
-        let sums = &self.sums;
         let fields = vec![
             integer(sums.checkouts),
+            integer(sums.orders),
             integer(sums.attributed),
             integer(sums.checkouts - sums.attributed),
             FieldValue::Integer(sums.revenue_cents),
@@ -224,7 +279,7 @@ impl Partial<'_> {
             FieldValue::Float(sums.lag_s.quantile(0.50)),
             FieldValue::Float(sums.lag_s.quantile(0.95)),
         ];
-        points.push(&schema::FIRST_CLICK, vec![], fields);
+        points.push(&schema::FIRST_CLICK, vec![currency], fields);
     }
 }
 

@@ -1,7 +1,7 @@
-//! Records that were not counted, by reason.
+//! Records that were not counted, and events that were not counted in everything, by reason.
 //!
 //! A record that is no event has no event time, and a late one's window is closed. Both are counted in the window
-//! of the stream's present, the greatest event time seen so far.
+//! of the stream's present, the greatest event time seen so far. All else is counted in the event's own window.
 
 use events::Reason;
 use serde::{Deserialize, Serialize};
@@ -11,21 +11,27 @@ use crate::schema;
 use crate::snapshot::codec::{Reader, Writer};
 use crate::tables::{AllRanks, AllSlots, Tables};
 
-/// Why a record was not counted.
+/// Why a record was not counted, or an event not in everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Uncounted {
     Rejected(Reason),
     Duplicate,
     Late,
+    /// An analytic lacked a field of it.
+    Incomplete,
+    /// A field's value was of no use.
+    Unusable,
+    /// The line of its order was there before.
+    RepeatedCheckout,
 }
 
 const REASONS: usize = Reason::ALL.len();
-const DUPLICATE: usize = REASONS;
-const LATE: usize = REASONS + 1;
+/// Those that no [`Reason`] names.
+const OTHERS: [&str; 5] = ["duplicate", "late", "incomplete", "unusable", "repeated_checkout"];
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Window {
-    counts: [u64; REASONS + 2],
+    counts: [u64; REASONS + OTHERS.len()],
 }
 
 /// The same as the window: it has no names to translate.
@@ -35,8 +41,11 @@ impl Window {
     pub(crate) fn count(&mut self, why: Uncounted) {
         self.counts[match why {
             Uncounted::Rejected(reason) => reason as usize,
-            Uncounted::Duplicate => DUPLICATE,
-            Uncounted::Late => LATE,
+            Uncounted::Duplicate => REASONS,
+            Uncounted::Late => REASONS + 1,
+            Uncounted::Incomplete => REASONS + 2,
+            Uncounted::Unusable => REASONS + 3,
+            Uncounted::RepeatedCheckout => REASONS + 4,
         }] += 1;
     }
 
@@ -89,9 +98,8 @@ impl Window {
 }
 
 fn reason_name(at: usize) -> &'static str {
-    match at {
-        DUPLICATE => "duplicate",
-        LATE => "late",
-        _ => Reason::ALL[at].name(),
+    match at.checked_sub(REASONS) {
+        Some(other) => OTHERS[other],
+        None => Reason::ALL[at].name(),
     }
 }

@@ -11,7 +11,7 @@ use events::EventType;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{PointMaker, Span, integer, sum_by_name};
-use crate::ahead::Prepared;
+use crate::ahead::{Prepared, is_error};
 use crate::count_map::CountMap;
 use crate::interner::OTHER_SLOT;
 use crate::point::FieldValue;
@@ -31,7 +31,7 @@ pub(crate) struct Window {
     events: [u64; EventType::ALL.len()],
     /// Requests by series number.
     series: Vec<u64>,
-    /// By user slot: every user with an event is present, with its requests.
+    /// By user slot: every user with an event is present, with its requests. Events without a user are not.
     users: CountMap,
     /// By URL slot.
     urls: CountMap,
@@ -42,22 +42,28 @@ pub(crate) struct Window {
 impl Window {
     /// Counts an event of this window.
     #[inline]
-    pub(crate) fn count(&mut self, event: &Prepared<'_>, user: u32, tables: &mut Tables) {
+    pub(crate) fn count(&mut self, event: &Prepared<'_>, user: Option<u32>, tables: &mut Tables) {
         self.events[event.kind as usize] += 1;
         let Some(request) = &event.request else {
-            self.users.add(user, 0, 0);
+            if let Some(user) = user {
+                self.users.add(user, 0, 0);
+            }
             return;
         };
-        let error = u32::from(request.status >= 500);
-        self.users.add(user, 1, error);
+        let error = u32::from(request.is_error());
+        if let Some(user) = user {
+            self.users.add(user, 1, error);
+        }
         let (url, series, route) = tables.request(request, event.time);
-        self.urls.add(url, 1, error);
+        if let Some(url) = url {
+            self.urls.add(url, 1, error);
+        }
         let series = series as usize;
         if series >= self.series.len() {
             self.series.resize(series + 1, 0);
         }
         self.series[series] += 1;
-        if let Some(latency) = request.latency_ms {
+        if let Some(latency) = request.latency_ms() {
             self.latency(route as usize).add(latency);
         }
     }
@@ -305,7 +311,7 @@ impl Partial<'_> {
         let mut by_status: BTreeMap<u16, u64> = BTreeMap::new();
         let (mut total, mut errors, mut client_errors) = (0, 0, 0);
         for &(key, requests) in &self.series {
-            let error = if key.status >= 500 { requests } else { 0 };
+            let error = if is_error(key.status) { requests } else { 0 };
             let client_error = if (400..500).contains(&key.status) { requests } else { 0 };
             total += requests;
             errors += error;
@@ -319,7 +325,7 @@ impl Partial<'_> {
             let fields = vec![integer(requests), integer(total)];
             points.push(&schema::HTTP_STATUS, vec![status.to_string().into()], fields);
         }
-        if self.series.is_empty() && self.users == 0 {
+        if self.series.is_empty() && self.events.iter().all(|count| *count == 0) {
             return;
         }
         let ratio = if total == 0 { 0.0 } else { errors as f64 / total as f64 };

@@ -17,7 +17,7 @@ impl<V: Default + Clone> Interner<V> {
         FrozenInterner { slots, values, last_seen_s: self.last_seen_s.clone() }
     }
 
-    /// Reads names back, with what `value` reads of each: the slots by rank, where one is reserved its first.
+    /// Reads names back, with what `value` reads of each: the slots by rank, reserved ones first.
     pub(crate) fn load<'a>(
         &mut self,
         reader: &mut Reader<'a>,
@@ -29,7 +29,7 @@ impl<V: Default + Clone> Interner<V> {
             let text = reader.text()?;
             let seen = i64::from(reader.small::<u32>()?) * 1_000_000;
             let known = self.len();
-            let slot = self.intern(&Key::new(text.as_bytes()), seen)?;
+            let slot = self.intern(&Key::exact(text.as_bytes()), seen)?;
             if self.len() == known {
                 return None; // twice the same
             }
@@ -43,7 +43,7 @@ impl<V: Default + Clone> Interner<V> {
 /// What [`Ranks`] say of a slot that is not in use.
 const UNUSED: u32 = u32::MAX;
 
-/// The places of slots among the names of a snapshot, which are sorted; a reserved slot is the first.
+/// The places of slots among the names of a snapshot, which are sorted; reserved slots come first.
 #[derive(Debug)]
 pub(crate) struct Ranks(Vec<u32>);
 

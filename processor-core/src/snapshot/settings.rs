@@ -23,6 +23,8 @@ pub(super) fn meaning(options: &Options, identity: &TaskIdentity) -> String {
         routes_max,
         urls_max,
         campaigns_max,
+        currencies_max,
+        default_currency,
         clicks_per_user_max,
         limits,
         inputs,
@@ -42,6 +44,7 @@ pub(super) fn meaning(options: &Options, identity: &TaskIdentity) -> String {
         routes_max,
         urls_max,
         campaigns_max,
+        currencies_max,
         clicks_per_user_max,
         users,
         products,
@@ -64,6 +67,6 @@ pub(super) fn meaning(options: &Options, identity: &TaskIdentity) -> String {
     let types = EventType::ALL.map(EventType::name);
     let reasons = Reason::ALL.map(Reason::name);
     format!(
-        "{partition} {origin} {spans:?} {template_routes} {limits:?} {inputs}{rekeyed} {types:?} {reasons:?}"
+        "{partition} {origin} {spans:?} {template_routes} {default_currency:?} {limits:?} {inputs}{rekeyed} {types:?} {reasons:?}"
     )
 }

@@ -1,6 +1,6 @@
-use super::{SeriesEntry, SeriesTable, Tables, UrlRoute};
+use super::{Seen, SeriesEntry, SeriesTable, Tables, UrlRoute};
 use crate::analytics::first_click::Clicks;
-use crate::interner::{FrozenInterner, Ranks};
+use crate::interner::{FrozenInterner, OTHER_SLOT, Ranks};
 use crate::snapshot::codec::{Reader, Writer};
 
 /// The names as they were.
@@ -11,6 +11,7 @@ pub(crate) struct FrozenTables {
     urls: FrozenInterner<UrlRoute>,
     routes: FrozenInterner<()>,
     campaigns: FrozenInterner<()>,
+    currencies: FrozenInterner<Seen>,
     series: Vec<SeriesEntry>,
 }
 
@@ -22,6 +23,7 @@ pub(crate) struct AllRanks {
     pub(crate) urls: Ranks,
     pub(crate) routes: Ranks,
     pub(crate) campaigns: Ranks,
+    pub(crate) currencies: Ranks,
     series: Vec<u32>,
 }
 
@@ -33,6 +35,7 @@ pub(crate) struct AllSlots {
     pub(crate) urls: Vec<u32>,
     pub(crate) routes: Vec<u32>,
     pub(crate) campaigns: Vec<u32>,
+    pub(crate) currencies: Vec<u32>,
     pub(crate) series: Vec<u32>,
 }
 
@@ -50,6 +53,7 @@ impl Tables {
             urls: self.urls.freeze(),
             routes: self.routes.freeze(),
             campaigns: self.campaigns.freeze(),
+            currencies: self.currencies.freeze(),
             series: self.series.entries.clone(),
         }
     }
@@ -61,6 +65,9 @@ impl Tables {
         let nothing = |_: &mut Reader<'_>| Some(());
         let routes = self.routes.load(reader, nothing)?;
         let campaigns = self.campaigns.load(reader, nothing)?;
+        let seen = |reader: &mut Reader<'_>| Some(Seen { first: reader.signed()?, last: reader.signed()? });
+        *self.currencies.value_mut(OTHER_SLOT) = seen(reader)?;
+        let currencies = self.currencies.load(reader, seen)?;
         let urls = self.urls.load(reader, |reader| {
             // A series number that does not fit is looked up when it is used.
             Some(UrlRoute { route: *routes.get(reader.small::<usize>()?)?, series: 0 })
@@ -73,7 +80,7 @@ impl Tables {
             Some(of)
         })?;
         let series = self.series.load(reader, &routes)?;
-        Some(AllSlots { users, products, urls, routes, campaigns, series })
+        Some(AllSlots { users, products, urls, routes, campaigns, currencies, series })
     }
 }
 
@@ -83,6 +90,7 @@ impl FrozenTables {
     pub(crate) fn save(&self, clicks_from: i64, writer: &mut Writer) -> AllRanks {
         let (routes, route_ranks) = self.routes.sorted();
         let (campaigns, campaign_ranks) = self.campaigns.sorted();
+        let (currencies, currency_ranks) = self.currencies.sorted();
         let (urls, url_ranks) = self.urls.sorted();
         let (products, product_ranks) = self.products.sorted();
         let (users, user_ranks) = self.users.sorted();
@@ -92,10 +100,17 @@ impl FrozenTables {
             urls: url_ranks,
             routes: route_ranks,
             campaigns: campaign_ranks,
+            currencies: currency_ranks,
             series: Vec::new(),
         };
         self.routes.save(&routes, writer, |(), _| ());
         self.campaigns.save(&campaigns, writer, |(), _| ());
+        let seen = |seen: &Seen, writer: &mut Writer| {
+            writer.signed(seen.first);
+            writer.signed(seen.last);
+        };
+        seen(self.currencies.value(OTHER_SLOT), writer);
+        self.currencies.save(&currencies, writer, seen);
         self.urls.save(&urls, writer, |url, writer| writer.number(ranks.routes.of(url.route).into()));
         self.products.save(&products, writer, |(), _| ());
         self.users.save(&users, writer, |clicks, writer| clicks.save(clicks_from, writer, &ranks));

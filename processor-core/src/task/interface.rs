@@ -1,6 +1,6 @@
 //! What goes into a task and what comes out.
 
-use events::{Reason, Timestamp};
+use events::{EventType, Field, Notes, Reason, Timestamp};
 
 use crate::headers::Headers;
 
@@ -47,12 +47,61 @@ pub struct TaskTotals {
     pub behind_watermark: u64,
     /// Uncounted records by reason, in the order of `Reason::ALL`.
     pub rejected_by_reason: [u64; Reason::ALL.len()],
-    /// Checkouts whose id was seen before, so counted as events but not as checkouts again.
+    /// Lines of an order that were seen before, so counted as events but not as checkouts again.
     pub repeated_checkouts: u64,
     /// Clicks dropped as a user had too many.
     pub clicks_dropped: u64,
     /// What limits took.
     pub beyond: Beyond,
+}
+
+/// What there was to be said of counted events since the task began, replayed ones not included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteTotals {
+    incomplete: [[u64; Field::COUNT]; EventType::ALL.len()],
+    unusable: [u64; Field::COUNT],
+}
+
+impl Default for NoteTotals {
+    fn default() -> Self {
+        Self { incomplete: [[0; Field::COUNT]; EventType::ALL.len()], unusable: [0; Field::COUNT] }
+    }
+}
+
+impl NoteTotals {
+    /// Notes one event.
+    pub fn add(&mut self, kind: EventType, notes: Notes) {
+        for field in notes.incomplete.iter() {
+            self.incomplete[kind as usize][field as usize] += 1;
+        }
+        for field in notes.unusable.iter() {
+            self.unusable[field as usize] += 1;
+        }
+    }
+
+    /// Adds what `now` has more than `before`.
+    pub fn add_difference(&mut self, now: &Self, before: &Self) {
+        let now = now.incomplete.as_flattened().iter().chain(&now.unusable);
+        let before = before.incomplete.as_flattened().iter().chain(&before.unusable);
+        let sums = self.incomplete.as_flattened_mut().iter_mut().chain(&mut self.unusable);
+        for (sum, (now, before)) in sums.zip(now.zip(before)) {
+            *sum += now - before;
+        }
+    }
+
+    /// Events of a type that lacked a field which an analytic needs, where there are any; by type, then field.
+    pub fn incomplete(&self) -> impl Iterator<Item = (EventType, Field, u64)> + '_ {
+        let of = |(kind, counts): (EventType, &[u64; Field::COUNT])| {
+            let counts = *counts;
+            Field::ALL.into_iter().zip(counts).map(move |(field, count)| (kind, field, count))
+        };
+        EventType::ALL.into_iter().zip(&self.incomplete).flat_map(of).filter(|(_, _, count)| *count > 0)
+    }
+
+    /// Events in which a field had a value of no use, where there are any; by field.
+    pub fn unusable(&self) -> impl Iterator<Item = (Field, u64)> + '_ {
+        Field::ALL.into_iter().zip(self.unusable).filter(|(_, count)| *count > 0)
+    }
 }
 
 /// What was counted with less than it had, as there was no room for more, by the limit that was reached. Replayed records
@@ -67,13 +116,15 @@ pub struct Beyond {
     pub series: u64,
     /// Clicks and checkouts whose campaign went to `__other__`.
     pub campaigns: u64,
+    /// Checkouts whose currency went to `__other__`.
+    pub currencies: u64,
     /// Events of users that went to `__other__`.
     pub users: u64,
     /// Clicks not kept, as their user or product found no room.
     pub products: u64,
     /// Event ids forgotten while a repeat of them could still come.
     pub event_ids: u64,
-    /// The same for checkout ids.
+    /// The same for orders and their lines.
     pub checkout_ids: u64,
     /// Clicks dropped while a checkout could still credit them.
     pub clicks: u64,
@@ -84,12 +135,13 @@ pub struct Beyond {
 impl Beyond {
     /// By the name of the limit, in the order in which they should be reached: the least harmful first.
     #[must_use]
-    pub fn by_limit(&self) -> [(&'static str, u64); 10] {
+    pub fn by_limit(&self) -> [(&'static str, u64); 11] {
         let Self {
             urls,
             routes,
             series,
             campaigns,
+            currencies,
             users,
             products,
             event_ids,
@@ -102,6 +154,7 @@ impl Beyond {
             ("series", series),
             ("routes", routes),
             ("campaigns", campaigns),
+            ("currencies", currencies),
             ("clicks", clicks),
             ("products", products),
             ("early_facts", early_facts),
@@ -117,6 +170,7 @@ impl Beyond {
         self.routes += now.routes - before.routes;
         self.series += now.series - before.series;
         self.campaigns += now.campaigns - before.campaigns;
+        self.currencies += now.currencies - before.currencies;
         self.users += now.users - before.users;
         self.products += now.products - before.products;
         self.event_ids += now.event_ids - before.event_ids;

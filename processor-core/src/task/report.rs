@@ -2,7 +2,7 @@
 
 use events::Timestamp;
 
-use super::interface::{Beyond, InputReport, TaskReport, TaskTotals};
+use super::interface::{Beyond, InputReport, NoteTotals, TaskReport, TaskTotals};
 use super::state::State;
 use super::{Input, Task};
 use crate::clock::NOT_BEGUN;
@@ -21,6 +21,12 @@ impl Task {
         TaskTotals { beyond, ..self.totals }
     }
 
+    /// What there was to be said of counted events since the start.
+    #[must_use]
+    pub fn noted(&self) -> &NoteTotals {
+        &self.state.noted
+    }
+
     /// The next offset of an input.
     #[must_use]
     pub fn next_offset(&self, input: usize) -> i64 {
@@ -30,7 +36,7 @@ impl Task {
     /// Size and position.
     #[must_use]
     pub fn report(&self) -> TaskReport {
-        let State { watermark, windows, reorder, checkouts, tables } = &self.state;
+        let State { watermark, windows, reorder, checkouts, tables, noted: _ } = &self.state;
         let left = |input: &Input| (input.replay_until.saturating_sub(input.next_offset)).max(0);
         TaskReport {
             watermark: (*watermark != NOT_BEGUN).then(|| Timestamp::from_micros(*watermark)),

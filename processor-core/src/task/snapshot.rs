@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::by_user::FrozenByUser;
 use super::state::State;
 use super::{Emission, Input, Task, TaskIdentity, TaskTotals, needed_from, settled};
-use crate::analytics::first_click::Campaign;
+use crate::analytics::first_click::{Campaign, Line};
 use crate::checkpoint::Checkpoint;
 use crate::clock::{InputClock, NOT_BEGUN, Reached, ReplayPoint, ReplayPoints};
 use crate::dedup::{Dedup, FrozenDedup};
@@ -16,7 +16,7 @@ use crate::jumps::{Jump, Jumps};
 use crate::options::Options;
 use crate::parts::Part;
 use crate::planted::{PlantedBug, is_planted};
-use crate::reorder::{KeyedEvent, KeyedKind, Source};
+use crate::reorder::{KeyedEvent, KeyedKind, NO_PRODUCT, Source};
 use crate::snapshot::codec::{Reader, Writer};
 use crate::snapshot::{Opened, SnapshotError, TaskSnapshot, fingerprint};
 use crate::tables::{AllRanks, AllSlots, FrozenTables};
@@ -313,13 +313,20 @@ fn save_event(event: &KeyedEvent, writer: &mut Writer, ranks: &AllRanks) {
     writer.signed(event.offset);
     writer.number(event.source.0.into());
     writer.number(ranks.users.of(event.user).into());
-    writer.number(ranks.products.of(event.product).into());
-    event.campaign.save(writer, ranks);
+    // One more than its rank; 0 where there is none.
+    writer.number(match event.product {
+        NO_PRODUCT => 0,
+        product => u64::from(ranks.products.of(product)) + 1,
+    });
     match event.kind {
-        KeyedKind::Click => writer.number(0),
-        KeyedKind::Checkout { amount_cents } => {
-            writer.number(1);
+        KeyedKind::Click { campaign } => {
+            writer.number(0);
+            campaign.save(writer, ranks);
+        }
+        KeyedKind::Checkout(Line { amount_cents, currency, is_first }) => {
+            writer.number(1 + u64::from(is_first));
             writer.signed(amount_cents);
+            writer.number(ranks.currencies.of(currency).into());
         }
     }
 }
@@ -330,11 +337,17 @@ fn load_event(reader: &mut Reader<'_>, slots: &AllSlots) -> Option<KeyedEvent> {
         offset: reader.signed()?,
         source: Source(reader.small()?),
         user: *slots.users.get(reader.small::<usize>()?)?,
-        product: *slots.products.get(reader.small::<usize>()?)?,
-        campaign: Campaign::load(reader, &slots.campaigns)?,
+        product: match reader.small::<usize>()? {
+            0 => NO_PRODUCT,
+            above => *slots.products.get(above - 1)?,
+        },
         kind: match reader.number()? {
-            0 => KeyedKind::Click,
-            1 => KeyedKind::Checkout { amount_cents: reader.signed()? },
+            0 => KeyedKind::Click { campaign: Campaign::load(reader, &slots.campaigns)? },
+            above @ (1 | 2) => KeyedKind::Checkout(Line {
+                amount_cents: reader.signed()?,
+                currency: *slots.currencies.get(reader.small::<usize>()?)?,
+                is_first: above == 2,
+            }),
             _ => return None,
         },
     })

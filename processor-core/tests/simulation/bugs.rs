@@ -67,4 +67,8 @@ pub(crate) const PLANTED: &[(Bug, u64)] = &[
     (Bug::Core(PlantedBug::TiesByArrival), 300),
     #[cfg(feature = "planted-bugs")]
     (Bug::Core(PlantedBug::AwakeByAnything), 300),
+    #[cfg(feature = "planted-bugs")]
+    (Bug::Core(PlantedBug::LineTakenForRepeat), 50),
+    #[cfg(feature = "planted-bugs")]
+    (Bug::Core(PlantedBug::NobodyIsAUser), 50),
 ];

@@ -142,34 +142,63 @@ fn counts_for_nothing(random: &mut Random, partition: u64, number: u64, now_ms: 
 fn event(random: &mut Random, partition: u64, number: u64, time_ms: i64) -> String {
     let user = random.below(6);
     let product = random.below(4);
-    let mut event = format!("{{\"user_id\":\"u{partition}-{user}\",\"timestamp\":{time_ms}");
+    let mut event = format!("{{\"timestamp\":{time_ms}");
+    // The others are health checks, robots, and visitors who are not logged in.
+    if random.chance(95) {
+        let _ = write!(event, ",\"user_id\":\"u{partition}-{user}{}\"", odd(random));
+    }
     if random.chance(80) {
         let _ = write!(event, ",\"event_id\":\"e{partition}-{number}\"");
     }
-    let _ = match random.below(10) {
-        0..=4 => {
-            let url = random.below(24);
-            let status = [200, 200, 200, 404, 500, 503][random.below(6) as usize];
+    let _ = match random.below(20) {
+        0..=9 => {
+            let page = random.below(24);
+            let url = match random.below(12) {
+                0 => format!(",\"url\":\"//c;jsessionid={number}?x={number}\""),
+                1 => format!(",\"url\":\"/p//{page};v={number}\""),
+                2 => ",\"url\":\"a\\nb\"".to_owned(),
+                3 => String::new(),
+                _ => format!(",\"url\":\"/p/{page}?x={number}\""),
+            };
+            let status = [200, 200, 200, 404, 500, 503, 0, 600][random.below(8) as usize];
             let latency = random.below(100_000) as f64 / 64.0;
-            write!(
-                event,
-                ",\"url\":\"/p/{url}?x={number}\",\"http_status\":{status},\"latency_ms\":{latency}"
-            )
+            write!(event, "{url},\"http_status\":{status},\"latency_ms\":{latency}")
         }
-        5..=7 => write!(
+        10..=14 => write!(
             event,
             ",\"event_type\":\"product_click\",\"product_id\":\"p{product}\"{}",
-            ["", ",\"campaign_id\":\"c1\"", ",\"campaign_id\":\"c2\""][random.below(3) as usize]
+            [
+                "",
+                ",\"campaign_id\":\"c1\"",
+                ",\"campaign_id\":\"c2\"",
+                ",\"campaign_id\":\"c\\\\2\"",
+                ",\"campaign_id\":\"c\\n2\""
+            ][random.below(5) as usize]
         ),
-        8 => write!(
+        15..=17 => {
+            // Lines of a few orders at a time.
+            let order = number / 8 + random.below(2);
+            let currency = ["", ",\"currency\":\"EUR\"", ",\"currency\":\"EUR\"", ",\"currency\":\"JPY\""]
+                [(order % 4) as usize];
+            write!(
+                event,
+                ",\"event_type\":\"checkout\",\"product_id\":\"p{product}\",\"checkout_id\":\"o{partition}-{order}\",\
+                 \"amount\":{}.{:02}{currency}",
+                random.below(90),
+                random.below(100)
+            )
+        }
+        18 => write!(event, ",\"event_type\":\"search\",\"query\":\"shoes\",\"search_id\":\"s{number}\""),
+        _ => write!(
             event,
-            ",\"event_type\":\"checkout\",\"product_id\":\"p{product}\",\"checkout_id\":\"o{partition}-{number}\",\
-             \"amount\":{}.{:02}",
-            random.below(90),
-            random.below(100)
+            ",\"event_type\":\"refund\",\"checkout_id\":\"o{partition}-{number}\",\"amount\":5.00"
         ),
-        _ => write!(event, ",\"event_type\":\"search\",\"query\":\"shoes\",\"search_id\":\"s{number}\""),
     };
     event.push('}');
     event
+}
+
+/// Seldom, what line protocol cannot write: two such names are one.
+fn odd(random: &mut Random) -> &'static str {
+    ["\\n", "\u{7f}", " ", ""][random.below(60).min(3) as usize]
 }

@@ -26,19 +26,32 @@ pub(crate) struct Expected {
 struct Accepted {
     time: i64,
     offset: i64,
-    user: String,
+    user: Option<String>,
     kind: EventType,
     status: Option<u16>,
-    path: String,
+    /// The path, and its route.
+    page: Option<(String, &'static str)>,
     latency: Option<f64>,
     product: Option<String>,
     campaign: Option<String>,
+    currency: String,
     amount: i64,
-    for_facts: bool,
+    /// What it is to keyed logic.
+    fact: Usable,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Usable {
+    No,
+    Yes,
+    /// As the first line of its order.
+    First,
 }
 
 struct Checkout {
     time: i64,
+    currency: String,
+    is_first: bool,
     amount: i64,
     /// Seconds since the first click, and its campaign.
     click: Option<(f64, String)>,
@@ -88,8 +101,9 @@ fn read(
 ) -> Vec<Accepted> {
     let mut decoder = Decoder::new(&DecoderOptions::default()).expect("the defaults are valid");
     let mut greatest: Option<i64> = None;
-    let mut ids: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    let mut checkout_ids = BTreeSet::new();
+    let mut ids = Counted::default();
+    let mut orders = Counted::default();
+    let mut lines = Counted::default();
     let mut accepted = Vec::new();
     let mut moved = i64::MIN;
     let mut uncounted_until = 0;
@@ -130,31 +144,47 @@ fn read(
             expected.late.insert((partition, offset));
             continue;
         }
-        if let Some(id) = event.event_id {
-            let counted = ids.entry(id.to_owned()).or_default();
-            if counted.iter().any(|at| (time / SECOND - at / SECOND).abs() <= 600) {
-                uncounted.push((time, "duplicate"));
-                expected.duplicates += 1;
-                continue;
-            }
-            counted.push(time);
+        if event.event_id.is_some_and(|id| !is_new(&mut ids, id, time, 600)) {
+            uncounted.push((time, "duplicate"));
+            expected.duplicates += 1;
+            continue;
         }
-        // Ids are unique in these logs, so a checkout seen before is the same bytes again.
         let usable = time >= watermark;
-        let repeated_checkout =
-            usable && event.checkout_id.is_some_and(|id| !checkout_ids.insert(id.to_owned()));
+        for (noted, reason) in [(event.notes.incomplete, "incomplete"), (event.notes.unusable, "unusable")] {
+            if !noted.is_empty() {
+                uncounted.push((time, reason));
+            }
+        }
+        let mut fact = Usable::No;
+        if usable && event.user_id.is_some() {
+            fact = Usable::Yes;
+            if event.kind == EventType::Checkout {
+                if let Some(order) = event.checkout_id {
+                    let line = format!("{order} {:?}", event.product_id);
+                    if !is_new(&mut lines, &line, time, 3_600) {
+                        uncounted.push((time, "repeated_checkout"));
+                        fact = Usable::No;
+                    } else if is_new(&mut orders, order, time, 3_600) {
+                        fact = Usable::First;
+                    }
+                } else {
+                    fact = Usable::First;
+                }
+            }
+        }
         accepted.push(Accepted {
             time,
             offset,
-            user: event.user_id.unwrap_or_default().to_owned(),
+            user: event.user_id.map(fit),
             kind: event.kind,
             status: event.http_status,
-            path: event.url.unwrap_or("").split('?').next().unwrap_or("").to_owned(),
+            page: event.url.and_then(page),
             latency: event.latency_ms,
             product: event.product_id.map(str::to_owned),
-            campaign: event.campaign_id.map(str::to_owned),
+            campaign: event.campaign_id.map(fit),
+            currency: event.currency.filter(|of| !of.is_empty()).map_or_else(|| "none".to_owned(), fit),
             amount: event.amount_cents.unwrap_or(0),
-            for_facts: usable && !repeated_checkout,
+            fact,
         });
         greatest = Some(greatest.map_or(time, |greatest| greatest.max(time)));
     }
@@ -172,8 +202,21 @@ fn kafka_time(timestamp_ms: i64) -> Option<i64> {
     }
 }
 
+/// Ids, each with when it was counted.
+type Counted = BTreeMap<String, Vec<i64>>;
+
+/// Whether an id was not counted within so many seconds of this time; now it is.
+fn is_new(counted: &mut Counted, id: &str, time: i64, within: i64) -> bool {
+    let times = counted.entry(id.to_owned()).or_default();
+    if times.iter().any(|at| (time / SECOND - at / SECOND).abs() <= within) {
+        return false;
+    }
+    times.push(time);
+    true
+}
+
 fn first_clicks(events: &[Accepted]) -> Vec<Checkout> {
-    let mut usable: Vec<&Accepted> = events.iter().filter(|event| event.for_facts).collect();
+    let mut usable: Vec<&Accepted> = events.iter().filter(|event| event.fact != Usable::No).collect();
     // A click comes before a checkout of the same instant.
     usable.sort_by_key(|event| (event.time, event.kind == EventType::Checkout, event.offset));
     let mut checkouts = Vec::new();
@@ -181,11 +224,14 @@ fn first_clicks(events: &[Accepted]) -> Vec<Checkout> {
         let first = usable[..at].iter().find(|click| {
             click.kind == EventType::ProductClick
                 && click.user == checkout.user
+                && click.product.is_some()
                 && click.product == checkout.product
                 && click.time >= checkout.time - 3_600 * SECOND
         });
         checkouts.push(Checkout {
             time: checkout.time,
+            currency: checkout.currency.clone(),
+            is_first: checkout.fact == Usable::First,
             amount: checkout.amount,
             click: first.map(|click| {
                 let campaign = click.campaign.clone().unwrap_or_else(|| "none".to_owned());
@@ -202,38 +248,40 @@ fn traffic(numbers: &mut Numbers, resolution: u8, start: i64, events: &[&Accepte
         requests.iter().filter(|event| event.status.is_some_and(&mut *of)).count() as i64
     };
     let total = requests.len() as i64;
-    let errors = count(&mut |status| status >= 500);
+    let errors = count(&mut |status| status / 100 == 5);
     let client_errors = count(&mut |status| (400..500).contains(&status));
-    let users: BTreeSet<&str> = events.iter().map(|event| event.user.as_str()).collect();
+    let users: BTreeSet<&str> = events.iter().filter_map(|event| event.user.as_deref()).collect();
     let ratio = if total == 0 { 0.0 } else { errors as f64 / total as f64 };
-    put(
-        numbers,
-        resolution,
-        "http_all",
-        &[],
-        start,
-        [
+    // Zeros are left out: they are written for windows without events, too.
+    if total > 0 || !users.is_empty() {
+        let fields = [
             ("requests", integer(total)),
             ("errors", integer(errors)),
             ("client_errors", integer(client_errors)),
             ("error_ratio", FieldValue::Float(ratio)),
             ("users", integer(users.len() as i64)),
-        ],
-    );
+        ];
+        put(numbers, resolution, "http_all", &[], start, fields);
+    }
     let statuses: BTreeSet<u16> = requests.iter().filter_map(|event| event.status).collect();
     for status in statuses {
         let of = count(&mut |other| other == status);
         let name = status.to_string();
         let fields = [("requests", integer(of)), ("total", integer(total))];
         put(numbers, resolution, "http_status", &[&name], start, fields);
+    }
+    let series: BTreeSet<(&str, u16)> =
+        requests.iter().filter_map(|event| Some((route(event), event.status?))).collect();
+    for (name, status) in series {
+        let of = |event: &&&&Accepted| route(event) == name && event.status == Some(status);
+        let of = requests.iter().filter(of).count() as i64;
         let class = |yes: bool| integer(if yes { of } else { 0 });
         let fields = [
             ("requests", integer(of)),
-            ("errors", class(status >= 500)),
+            ("errors", class(status / 100 == 5)),
             ("client_errors", class((400..500).contains(&status))),
         ];
-        // All paths of these logs are /p/<number>.
-        put(numbers, resolution, "http", &["GET", "/p/:id", &name], start, fields);
+        put(numbers, resolution, "http", &["GET", name, &status.to_string()], start, fields);
     }
     for kind in EventType::ALL {
         let of = events.iter().filter(|event| event.kind == kind).count() as i64;
@@ -246,21 +294,47 @@ fn traffic(numbers: &mut Numbers, resolution: u8, start: i64, events: &[&Accepte
         resolution,
         ("url_top", "url"),
         start,
-        requests.iter().map(|of| (of.path.as_str(), of.status)),
+        requests.iter().filter_map(|of| Some((&*of.page.as_ref()?.0, of.status))),
     );
     top(
         numbers,
         resolution,
         ("user_top", "user_id"),
         start,
-        requests.iter().map(|of| (of.user.as_str(), of.status)),
+        requests.iter().filter_map(|of| Some((of.user.as_deref()?, of.status))),
     );
-    let latencies: Vec<f64> = requests.iter().filter_map(|event| event.latency).collect();
-    if !latencies.is_empty() {
-        let max = latencies.iter().copied().fold(0.0, f64::max);
-        let fields = [("count", integer(latencies.len() as i64)), ("max_ms", FieldValue::Float(max))];
-        put(numbers, resolution, "latency", &["/p/:id"], start, fields);
+    let mut latencies: BTreeMap<&str, (i64, f64)> = BTreeMap::new();
+    for (route, latency) in requests.iter().filter_map(|event| Some((route(event), event.latency?))) {
+        let of = latencies.entry(route).or_default();
+        *of = (of.0 + 1, of.1.max(latency));
     }
+    for (route, (count, max)) in latencies {
+        let fields = [("count", integer(count)), ("max_ms", FieldValue::Float(max))];
+        put(numbers, resolution, "latency", &[route], start, fields);
+    }
+}
+
+fn route(event: &Accepted) -> &'static str {
+    event.page.as_ref().map_or("__none__", |(_, route)| route)
+}
+
+/// The path and route of a URL. All of these logs are `/p/<number>`, `/c` or `/a b`, in some spelling.
+fn page(url: &str) -> Option<(String, &'static str)> {
+    let path = url.split('?').next().unwrap_or_default();
+    let segments = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    let segments: Vec<String> = segments.filter(|segment| !segment.is_empty()).map(fit).collect();
+    let route = match segments.first().map(String::as_str) {
+        None => return None,
+        Some("p") => "/p/:id",
+        Some("c") => "/c",
+        Some(_) => "/a b",
+    };
+    Some((format!("/{}", segments.join("/")), route))
+}
+
+/// A name as line protocol can have it: these logs have line feeds, DEL and backslashes.
+fn fit(name: &str) -> String {
+    name.replace(['\n', '\u{7f}'], " ").replace('\\', "\u{ff3c}")
 }
 
 fn top<'a>(
@@ -274,7 +348,7 @@ fn top<'a>(
     for (text, status) in requests {
         let count = counts.entry(text).or_default();
         count.0 += 1;
-        count.1 += i64::from(status.is_some_and(|status| status >= 500));
+        count.1 += i64::from(status.is_some_and(|status| status / 100 == 5));
     }
     let mut ranked: Vec<_> = counts.into_iter().collect();
     ranked.sort_by_key(|(text, (requests, _))| (-requests, *text));
@@ -289,16 +363,31 @@ fn top<'a>(
 }
 
 fn attribution(numbers: &mut Numbers, resolution: u8, start: i64, checkouts: &[&Checkout]) {
+    let currencies: BTreeSet<&str> = checkouts.iter().map(|checkout| &*checkout.currency).collect();
+    for currency in currencies {
+        let of: Vec<_> = checkouts.iter().filter(|checkout| checkout.currency == currency).copied().collect();
+        attribution_in(numbers, resolution, start, currency, &of);
+    }
+}
+
+fn attribution_in(
+    numbers: &mut Numbers,
+    resolution: u8,
+    start: i64,
+    currency: &str,
+    checkouts: &[&Checkout],
+) {
     let attributed: Vec<_> = checkouts.iter().filter(|checkout| checkout.click.is_some()).collect();
     let sum = |of: &mut dyn Iterator<Item = i64>| integer(of.sum());
     put(
         numbers,
         resolution,
         "first_click",
-        &[],
+        &[currency],
         start,
         [
             ("checkouts", integer(checkouts.len() as i64)),
+            ("orders", sum(&mut checkouts.iter().map(|of| i64::from(of.is_first)))),
             ("attributed", integer(attributed.len() as i64)),
             ("unattributed", integer((checkouts.len() - attributed.len()) as i64)),
             ("revenue_cents", sum(&mut checkouts.iter().map(|of| of.amount))),
@@ -317,7 +406,7 @@ fn attribution(numbers: &mut Numbers, resolution: u8, start: i64, checkouts: &[&
             ("credit", FieldValue::Float(of.len() as f64)),
             ("revenue_cents", sum(&mut of.iter().map(|of| of.amount))),
         ];
-        put(numbers, resolution, "attribution", &[campaign, "first_click"], start, fields);
+        put(numbers, resolution, "attribution", &[campaign, currency, "first_click"], start, fields);
     }
 }
 

@@ -22,6 +22,7 @@ fn options() -> Arc<Options> {
         urls_max: 18,
         routes_max: 12,
         campaigns_max: 1,
+        currencies_max: 1,
         clicks_per_user_max: 5,
         limits,
         ..Options::default()

@@ -37,7 +37,7 @@ pub struct Snapshot {
     pub first_click: FirstClickTotals,
     /// Events per second by type, over the last minute.
     pub events_per_s: BTreeMap<Arc<str>, f64>,
-    /// Records that were not counted, by reason, over all windows held.
+    /// Records that were not counted, and events not counted in everything, by reason, over all windows held.
     pub quality: BTreeMap<Arc<str>, u64>,
     /// Oldest first.
     pub annotations: Vec<AnnotationRow>,
@@ -56,7 +56,7 @@ pub struct WindowRow {
     pub seconds: f64,
     /// All requests.
     pub requests: u64,
-    /// With a status of 500 and above.
+    /// With a status from 500 to 599.
     pub errors: u64,
     /// With a status from 400 to 499.
     pub client_errors: u64,
@@ -87,7 +87,7 @@ pub struct Recent {
     pub requests: u64,
     /// Requests divided by the time the windows span.
     pub requests_per_s: f64,
-    /// Requests with a status of 500 and above, divided by all; 0 without requests.
+    /// Requests with a status from 500 to 599, divided by all; 0 without requests.
     pub error_ratio: f64,
     /// The same for 400 to 499.
     pub client_error_ratio: f64,
@@ -110,7 +110,7 @@ pub struct RouteRow {
     pub requests: u64,
     /// Requests per second.
     pub requests_per_s: f64,
-    /// Status of 500 and above, divided by all.
+    /// Status from 500 to 599, divided by all.
     pub error_ratio: f64,
     /// Status of 400 to 499, divided by all.
     pub client_error_ratio: f64,
@@ -135,7 +135,7 @@ pub struct TopRow {
     pub text: Arc<str>,
     /// Requests.
     pub requests: u64,
-    /// Of these, with a status of 500 and above.
+    /// Of these, with a status from 500 to 599.
     pub errors: u64,
 }
 
@@ -144,22 +144,41 @@ pub struct TopRow {
 pub struct FirstClickTotals {
     /// Start of the oldest window held.
     pub from_ms: Option<i64>,
-    /// Decided checkouts.
+    /// Decided checkouts, which are lines of orders.
     pub checkouts: u64,
+    /// Orders.
+    pub orders: u64,
     /// Credited to a first click.
     pub attributed: u64,
     /// Without a click in the lookback.
     pub unattributed: u64,
-    /// Of all checkouts.
-    pub revenue_cents: i64,
-    /// Of the attributed ones.
-    pub attributed_revenue_cents: i64,
+    /// By currency, the one with the most checkouts first; amounts of several are never summed.
+    pub revenue: Vec<RevenueRow>,
     /// From the first click to the checkout, of the latest window with an attributed one.
     pub lag_p50_s: f64,
     /// The same, 95th percentile.
     pub lag_p95_s: f64,
-    /// By campaign and model, the highest revenue first.
+    /// By campaign, currency and model; of each currency, in the order of `revenue`, the highest revenue first.
     pub campaigns: Vec<CampaignRow>,
+}
+
+/// What checkouts came to in one currency.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct RevenueRow {
+    /// `none` where events name none and no default is set.
+    pub currency: Arc<str>,
+    /// Decided checkouts.
+    pub checkouts: u64,
+    /// Of all of them.
+    pub revenue_cents: i64,
+    /// Of the attributed ones.
+    pub attributed_revenue_cents: i64,
+}
+
+impl RevenueRow {
+    pub(super) fn none_in(currency: &Arc<str>) -> Self {
+        Self { currency: Arc::clone(currency), checkouts: 0, revenue_cents: 0, attributed_revenue_cents: 0 }
+    }
 }
 
 /// What a campaign is credited with.
@@ -167,6 +186,8 @@ pub struct FirstClickTotals {
 pub struct CampaignRow {
     /// The campaign, or the merge's name for clicks without one.
     pub campaign: Arc<str>,
+    /// What the revenue is in.
+    pub currency: Arc<str>,
     /// The attribution model.
     pub model: Arc<str>,
     /// Conversions.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::State;
 use super::rows::{
-    AnnotationRow, CampaignRow, FirstClickTotals, Moment, Recent, RouteRow, Snapshot, TopRow, WindowRow,
+    AnnotationRow, CampaignRow, FirstClickTotals, Moment, Recent, RevenueRow, RouteRow, Snapshot, TopRow,
+    WindowRow,
 };
-use super::window::{Http, Latency, Top, Window};
+use super::window::{CreditKey, Http, Latency, Top, Window};
 
 /// The span "recent" numbers are over, milliseconds.
 const RECENT_MS: i64 = 60_000;
@@ -92,8 +93,8 @@ fn window_rows(state: &State, size_ms: i64, complete_until: i64, now_ms: i64) ->
             client_errors: window.all.client_errors,
             users: window.all.users,
             by_status: window.by_status.clone(),
-            checkouts: window.first_click.checkouts,
-            attributed: window.first_click.attributed,
+            checkouts: window.first_click.values().map(|of| of.checkouts).sum(),
+            attributed: window.first_click.values().map(|of| of.attributed).sum(),
             worst_p95_ms: worst.as_ref().map(|(_, p95_ms)| *p95_ms),
             worst_route: worst.map(|(route, _)| route),
         }
@@ -179,21 +180,30 @@ fn first_click(state: &State) -> FirstClickTotals {
         from_ms: state.windows.first_key_value().map(|(start, _)| *start),
         ..FirstClickTotals::default()
     };
-    let mut campaigns: BTreeMap<&(Arc<str>, Arc<str>), CampaignRow> = BTreeMap::new();
+    let mut campaigns: BTreeMap<&CreditKey, CampaignRow> = BTreeMap::new();
+    let mut revenue: BTreeMap<&Arc<str>, RevenueRow> = BTreeMap::new();
     for window in state.windows.values() {
-        let of_window = window.first_click;
-        totals.checkouts += of_window.checkouts;
-        totals.attributed += of_window.attributed;
-        totals.unattributed += of_window.unattributed;
-        totals.revenue_cents += of_window.revenue_cents;
-        totals.attributed_revenue_cents += of_window.attributed_revenue_cents;
-        if of_window.attributed > 0 {
-            (totals.lag_p50_s, totals.lag_p95_s) = (of_window.lag_p50_s, of_window.lag_p95_s);
+        // Zeros of a currency that was expected and not seen are nothing to show.
+        for (currency, of) in window.first_click.iter().filter(|(_, of)| of.checkouts > 0) {
+            totals.checkouts += of.checkouts;
+            totals.orders += of.orders;
+            totals.attributed += of.attributed;
+            totals.unattributed += of.unattributed;
+            let row = revenue.entry(currency).or_insert_with(|| RevenueRow::none_in(currency));
+            row.checkouts += of.checkouts;
+            row.revenue_cents += of.revenue_cents;
+            row.attributed_revenue_cents += of.attributed_revenue_cents;
+        }
+        // Percentiles do not add up: that of the currency with the most.
+        let most = window.first_click.values().filter(|of| of.attributed > 0).max_by_key(|of| of.attributed);
+        if let Some(of) = most {
+            (totals.lag_p50_s, totals.lag_p95_s) = (of.lag_p50_s, of.lag_p95_s);
         }
         for (key, credit) in &window.credit {
-            let (campaign, model) = key;
+            let (campaign, currency, model) = key;
             let row = campaigns.entry(key).or_insert_with(|| CampaignRow {
                 campaign: Arc::clone(campaign),
+                currency: Arc::clone(currency),
                 model: Arc::clone(model),
                 conversions: 0,
                 credit: 0.0,
@@ -204,10 +214,15 @@ fn first_click(state: &State) -> FirstClickTotals {
             row.revenue_cents += credit.revenue_cents;
         }
     }
+    totals.revenue = revenue.into_values().collect();
+    totals.revenue.sort_by(|a, b| b.checkouts.cmp(&a.checkouts).then(a.currency.cmp(&b.currency)));
+    let place = |of: &Arc<str>| totals.revenue.iter().position(|row| row.currency == *of);
     totals.campaigns = campaigns.into_values().collect();
     totals.campaigns.sort_by(|a, b| {
-        b.revenue_cents
-            .cmp(&a.revenue_cents)
+        // Amounts in several currencies have no order: those of the one with the most checkouts come first.
+        place(&a.currency)
+            .cmp(&place(&b.currency))
+            .then(b.revenue_cents.cmp(&a.revenue_cents))
             .then(b.conversions.cmp(&a.conversions))
             .then(a.campaign.cmp(&b.campaign))
     });

@@ -126,19 +126,40 @@ fn more_series_than_the_bound_are_left_out_and_counted() {
 fn first_click_and_campaigns_add_up_over_windows() {
     let live = Live::new(SIZE);
     live.observe(&[
-        first_click(T0, 4, 3, 10_000, 9_000, 30.0),
-        credit("spring", T0, 2, 6_000),
-        credit("direct", T0, 1, 3_000),
-        first_click(T0 + 10_000, 2, 1, 5_000, 4_000, 50.0),
-        credit("direct", T0 + 10_000, 1, 4_000),
+        first_click("EUR", T0, [4, 3, 3], [10_000, 9_000], 30.0),
+        credit("spring", "EUR", T0, 2, 6_000),
+        credit("direct", "EUR", T0, 1, 3_000),
+        first_click("EUR", T0 + 10_000, [2, 2, 1], [5_000, 4_000], 50.0),
+        credit("direct", "EUR", T0 + 10_000, 1, 4_000),
     ]);
     let totals = live.snapshot(complete()).first_click;
-    assert_eq!((totals.checkouts, totals.attributed, totals.unattributed), (6, 4, 2));
-    assert_eq!((totals.revenue_cents, totals.attributed_revenue_cents), (15_000, 13_000));
+    assert_eq!((totals.checkouts, totals.orders, totals.attributed, totals.unattributed), (6, 5, 4, 2));
+    let [of] = totals.revenue.as_slice() else { panic!("{:?}", totals.revenue) };
+    assert_eq!((&*of.currency, of.revenue_cents, of.attributed_revenue_cents), ("EUR", 15_000, 13_000));
     assert!((totals.lag_p50_s - 50.0).abs() < 1e-12, "percentiles are of the latest window, never averaged");
     let campaigns: Vec<_> =
         totals.campaigns.iter().map(|row| (&*row.campaign, row.conversions, row.revenue_cents)).collect();
     assert_eq!(campaigns, [("direct", 2, 7_000), ("spring", 2, 6_000)]);
+}
+
+#[test]
+fn amounts_in_several_currencies_stay_apart() {
+    let live = Live::new(SIZE);
+    live.observe(&[
+        first_click("JPY", T0, [1, 1, 1], [1_500_000, 1_500_000], 9.0),
+        credit("spring", "JPY", T0, 1, 1_500_000),
+        first_click("EUR", T0, [3, 2, 2], [10_000, 9_000], 30.0),
+        credit("spring", "EUR", T0, 2, 9_000),
+        first_click("none", T0, [0, 0, 0], [0, 0], 0.0),
+    ]);
+    let totals = live.snapshot(complete()).first_click;
+    assert_eq!((totals.checkouts, totals.orders), (4, 3));
+    let revenue: Vec<_> =
+        totals.revenue.iter().map(|row| (&*row.currency, row.checkouts, row.revenue_cents)).collect();
+    assert_eq!(revenue, [("EUR", 3, 10_000), ("JPY", 1, 1_500_000)], "and no zeros");
+    assert!((totals.lag_p50_s - 30.0).abs() < 1e-12, "of the currency with the most");
+    let campaigns: Vec<_> = totals.campaigns.iter().map(|row| (&*row.currency, row.revenue_cents)).collect();
+    assert_eq!(campaigns, [("EUR", 9_000), ("JPY", 1_500_000)]);
 }
 
 #[test]
@@ -214,22 +235,21 @@ fn top(rank: &str, url: &str, start_ms: i64, requests: u64) -> Point {
 }
 
 fn first_click(
+    currency: &str,
     start_ms: i64,
-    checkouts: u64,
-    attributed: u64,
-    all_cents: u64,
-    cents: u64,
+    [checkouts, orders, attributed]: [u64; 3],
+    [all_cents, cents]: [u64; 2],
     lag_s: f64,
 ) -> Point {
-    let counts = [checkouts, attributed, checkouts - attributed, all_cents, cents].map(int);
+    let counts = [checkouts, orders, attributed, checkouts - attributed, all_cents, cents].map(int);
     let fields =
         counts.into_iter().chain([FieldValue::Float(lag_s), FieldValue::Float(lag_s * 2.0)]).collect();
-    point(&schema::FIRST_CLICK, &[], fields, start_ms)
+    point(&schema::FIRST_CLICK, &[currency], fields, start_ms)
 }
 
-fn credit(campaign: &str, start_ms: i64, conversions: u64, cents: u64) -> Point {
+fn credit(campaign: &str, currency: &str, start_ms: i64, conversions: u64, cents: u64) -> Point {
     let fields = vec![int(conversions), FieldValue::Float(conversions as f64), int(cents)];
-    point(&schema::ATTRIBUTION, &[campaign, "first_click"], fields, start_ms)
+    point(&schema::ATTRIBUTION, &[campaign, currency, "first_click"], fields, start_ms)
 }
 
 fn annotation(title: &str, start_ms: i64, end_ms: i64) -> Point {

@@ -55,6 +55,10 @@ fn meaning(limit: &str) -> &'static str {
         "campaigns" => {
             "more campaigns than campaigns.max: further ones count as __other__; raise campaigns.max"
         }
+        "currencies" => {
+            "more currencies than currencies.max: further ones count as __other__, which is no sum of money; raise \
+             currencies.max"
+        }
         "clicks" => {
             "more clicks than fit into memory.budget: the oldest were dropped, so checkouts may credit a later click or \
              none; raise memory.budget, or lower attribution.lookback"

@@ -17,7 +17,8 @@ use crate::settings::Settings;
 use crate::sink::{Ack, PointSink as _};
 use crate::state::Snapshots;
 use crate::status::{
-    KAFKA_SILENT_MS, Known, MemoryStatus, MergeStatus, PipelineStatus, StatusBoard, TaskStatus, Totals,
+    KAFKA_SILENT_MS, Known, MemoryStatus, MergeStatus, NoteStatus, PipelineStatus, StatusBoard, TaskStatus,
+    Totals,
 };
 
 const STATUS_EVERY: Duration = Duration::from_millis(500);
@@ -156,6 +157,7 @@ pub(super) fn publish(shared: &Shared) {
     shared.board.update(|status| {
         status.totals = totals(&reports.totals);
         status.by_reason = by_reason(&reports.totals);
+        status.notes = NoteStatus::from(&reports.noted);
         status.behind_watermark = reports.totals.behind_watermark;
         let tasks = tasks(&reports, sink.problem.as_deref(), now_ms);
         let known = Known {
@@ -189,8 +191,8 @@ pub(super) fn publish(shared: &Shared) {
         status.freshness_p50_ms = freshness_p50_ms;
         status.freshness_p99_ms = freshness_p99_ms;
         status.routes = reports.routes;
-        let Beyond { urls, routes, campaigns, .. } = reports.totals.beyond;
-        status.overflowed = urls + routes + campaigns;
+        let Beyond { urls, routes, campaigns, currencies, .. } = reports.totals.beyond;
+        status.overflowed = urls + routes + campaigns + currencies;
         let beyond = reports.totals.beyond.by_limit().into_iter();
         status.beyond_limits = beyond.map(|(limit, events)| (limit.to_owned(), events)).collect();
         status.positions = reports.positions;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use events::Timestamp;
-use processor_core::{Delivery, Freshness, InputOptions, Options, Point, TaskTotals};
+use processor_core::{Delivery, Freshness, InputOptions, NoteTotals, Options, Point, TaskTotals};
 
 use super::RunError;
 use super::layout::Layout;
@@ -86,6 +86,7 @@ pub(super) struct Parts {
 #[derive(Default)]
 pub(super) struct Reports {
     pub(super) totals: TaskTotals,
+    pub(super) noted: NoteTotals,
     pub(super) tasks: BTreeMap<i32, TaskStatus>,
     pub(super) relays: BTreeMap<SourceId, RelayStatus>,
     pub(super) relayed: u64,

@@ -64,6 +64,8 @@ impl Settings {
             routes_max: routes.max,
             urls_max: self.urls_max,
             campaigns_max: self.campaigns_max,
+            currencies_max: self.currencies_max,
+            default_currency: self.default_currency.clone(),
             clicks_per_user_max: attribution.clicks_per_user_max,
             limits: Limits::default(),
             inputs: keyed.into_iter().map(InputOptions::from).collect(),

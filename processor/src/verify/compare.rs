@@ -173,8 +173,10 @@ impl<S: Store> Comparison<S> {
         let size = size(range.resolution, &self.rules);
         for of in MEASUREMENTS {
             let found = self.store.read(range.resolution, of, range.from, range.until)?;
-            let side = Side { of, place: range.resolution, size, limited, topics: &self.topics };
-            side.compare(windows, found, &model.series, report);
+            let default_currency = &self.rules.default_currency;
+            let topics = &self.topics;
+            let side = Side { of, place: range.resolution, size, limited, topics, default_currency };
+            side.compare(windows, found, &model.seen, report);
         }
         let found = self.store.read(range.resolution, &schema::QUALITY, range.from, range.until)?;
         self.quality(range, windows, found, report);
@@ -186,6 +188,7 @@ impl<S: Store> Comparison<S> {
         const NAME: &str = "quality";
         let place = range.resolution;
         let mut counts: BTreeMap<(i64, String), (u64, Option<i64>)> = BTreeMap::new();
+        let by_start: BTreeMap<i64, &Window> = windows.iter().map(|window| (window.start, window)).collect();
         for window in windows {
             for (reason, count) in &window.quality {
                 counts.entry((window.start, (*reason).to_owned())).or_default().0 = *count;
@@ -203,9 +206,11 @@ impl<S: Store> Comparison<S> {
         for ((start, reason), (sure, found)) in counts {
             let count = found.unwrap_or(0);
             let surplus = u64::try_from(count).unwrap_or(0).saturating_sub(sure);
+            let may = by_start.get(&start).and_then(|window| window.may.get(reason.as_str()).copied());
+            let more = surplus.min(may.unwrap_or(0));
             let right = i64::try_from(sure)
                 .unwrap_or(i64::MAX)
-                .saturating_add_unsigned(unplaced.place(&reason, start, surplus));
+                .saturating_add_unsigned(more + unplaced.place(&reason, start, surplus - more));
             if count == right && found.is_some() {
                 report.equal(place, NAME);
                 continue;

@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use events::EventType;
 use processor_core::schema::{self, Measurement};
 
-use super::hour::{Counts, Hour, Requests};
-use super::route::tag;
+use super::hour::{Counts, Hour, Requests, is_error};
 use super::rules::{HOUR, MINUTE, Rules};
 
 /// URLs of a partition that can be among the top of a window, as the contract has it.
@@ -42,6 +41,8 @@ pub(super) struct Window {
     pub(super) points: Vec<Point>,
     /// By reason; without those that may count in another window.
     pub(super) quality: BTreeMap<&'static str, u64>,
+    /// As many more may count here.
+    pub(super) may: BTreeMap<&'static str, u64>,
     /// Whether the wall clock decided about a checkout of it.
     pub(super) unsure_checkouts: bool,
     /// By input and partition: first and last offset.
@@ -79,7 +80,8 @@ fn window(resolution: usize, start: i64, counts: &Counts, hour: &Hour) -> Window
         start,
         points,
         quality: counts.quality.clone(),
-        unsure_checkouts: counts.checkouts.unsure > 0,
+        may: counts.may.clone(),
+        unsure_checkouts: counts.unsure_checkouts > 0,
         records: counts.records.clone(),
     }
 }
@@ -89,18 +91,18 @@ fn requests(counts: &Counts, hour: &Hour, points: &mut Vec<Point>) {
     let mut by_status: BTreeMap<u16, u64> = BTreeMap::new();
     for ((route, method, status), requests) in counts.requests() {
         let share = |holds: bool| if holds { requests } else { 0 };
-        let (failed, refused) = (share(status >= 500), share((400..500).contains(&status)));
+        let (failed, refused) = (share(is_error(status)), share((400..500).contains(&status)));
         all += requests;
         errors += failed;
         client_errors += refused;
         *by_status.entry(status).or_default() += requests;
-        let tags = vec![method.to_owned(), tag(hour.routes.text(route)), status.to_string()];
+        let tags = vec![method.to_owned(), hour.routes.text(route).to_string(), status.to_string()];
         push(points, &schema::HTTP, tags, vec![integer(requests), integer(failed), integer(refused)]);
     }
     for (status, requests) in by_status {
         push(points, &schema::HTTP_STATUS, vec![status.to_string()], vec![integer(requests), integer(all)]);
     }
-    if !counts.users.is_empty() {
+    if counts.events.iter().any(|count| *count > 0) {
         let ratio = if all == 0 { 0.0 } else { errors as f64 / all as f64 };
         // Users are keyed to a partition: the same name in two of them is two users.
         let users = integer(counts.users.len() as u64);
@@ -117,7 +119,7 @@ fn latencies(counts: &Counts, hour: &Hour, points: &mut Vec<Point>) {
         let mut fields = vec![integer(latency.values.len() as u64)];
         fields.extend(percentiles);
         fields.push(Value::Float(latency.max));
-        push(points, &schema::LATENCY, vec![tag(hour.routes.text(*route))], fields);
+        push(points, &schema::LATENCY, vec![hour.routes.text(*route).to_string()], fields);
     }
 }
 
@@ -175,11 +177,11 @@ fn add(sum: &mut Requests, requests: Requests) {
 }
 
 fn checkouts(counts: &Counts, points: &mut Vec<Point>) {
-    let of = &counts.checkouts;
-    if of.all > 0 {
+    for (currency, of) in &counts.checkouts {
         let mut lags = of.lags_s.clone();
         let fields = vec![
             integer(of.all),
+            integer(of.orders),
             integer(of.attributed),
             integer(of.all - of.attributed),
             Value::Integer(of.cents),
@@ -187,11 +189,12 @@ fn checkouts(counts: &Counts, points: &mut Vec<Point>) {
             Value::Percentile(percentile(&mut lags, 0.50)),
             Value::Percentile(percentile(&mut lags, 0.95)),
         ];
-        push(points, &schema::FIRST_CLICK, vec![], fields);
-    }
-    for (campaign, (count, cents)) in &of.campaigns {
-        let fields = vec![integer(*count), Value::Float(*count as f64), Value::Integer(*cents)];
-        push(points, &schema::ATTRIBUTION, vec![tag(campaign), "first_click".to_owned()], fields);
+        push(points, &schema::FIRST_CLICK, vec![currency.to_string()], fields);
+        for (campaign, (count, cents)) in &of.campaigns {
+            let fields = vec![integer(*count), Value::Float(*count as f64), Value::Integer(*cents)];
+            let tags = vec![campaign.to_string(), currency.to_string(), "first_click".to_owned()];
+            push(points, &schema::ATTRIBUTION, tags, fields);
+        }
     }
 }
 

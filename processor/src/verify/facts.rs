@@ -16,7 +16,8 @@ pub(super) struct Fact {
     pub(super) partition: i32,
     pub(super) offset: i64,
     pub(super) user: u64,
-    pub(super) product: u64,
+    /// A checkout may name none.
+    pub(super) product: Option<u64>,
     pub(super) kind: Kind,
     /// False where it was behind the watermark if the wall clock had moved that far.
     pub(super) sure: bool,
@@ -25,7 +26,22 @@ pub(super) struct Fact {
 #[derive(Debug)]
 pub(super) enum Kind {
     Click { campaign: Option<Arc<str>> },
-    Checkout { cents: i64 },
+    Checkout { cents: i64, currency: Arc<str>, is_first: bool },
+}
+
+/// What a checkout is to its order, and whether that is for sure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    First {
+        sure: bool,
+    },
+    Further {
+        sure: bool,
+    },
+    /// Where it is not for sure, it may be a line of its own.
+    Repeat {
+        sure: bool,
+    },
 }
 
 /// A checkout with the click it credits.
@@ -33,6 +49,8 @@ pub(super) enum Kind {
 pub(super) struct Checkout {
     pub(super) time: i64,
     pub(super) cents: i64,
+    pub(super) currency: Arc<str>,
+    pub(super) is_first: bool,
     /// Microseconds since that click, and its campaign.
     pub(super) click: Option<(i64, Option<Arc<str>>)>,
     /// False where the wall clock decided whether, or with which click, it counts.
@@ -42,7 +60,7 @@ pub(super) struct Checkout {
 #[derive(Debug)]
 struct Click {
     time: i64,
-    product: u64,
+    product: Option<u64>,
     campaign: Option<Arc<str>>,
     sure: bool,
 }
@@ -51,7 +69,7 @@ struct Click {
 pub(super) struct Facts {
     waiting: Vec<Fact>,
     seen: Repeats,
-    /// Checkout ids whose first use may have been behind the watermark.
+    /// Orders and lines whose first use may have been behind the watermark.
     unsure: HashSet<u64>,
     clicks: ByMark<VecDeque<Click>>,
 }
@@ -70,16 +88,27 @@ impl Facts {
         self.waiting.push(fact);
     }
 
-    /// Whether a checkout of this id counts: not at all where it is repeated, and not for sure where what it repeats
-    /// may not have counted itself.
-    pub(super) fn first_of_its_id(&mut self, id: u64, time: i64, sure: bool) -> Option<bool> {
-        if self.seen.is_repeat(id, time) {
-            return self.unsure.contains(&id).then_some(false);
+    /// What a checkout of this order and line is; `sure` where it was surely not behind the watermark.
+    pub(super) fn line(&mut self, order: u64, line: u64, time: i64, sure: bool) -> Line {
+        if self.seen.is_repeat(line, time) {
+            return Line::Repeat { sure: sure && !self.unsure.contains(&line) };
         }
+        let is_first = !self.seen.is_repeat(order, time);
         if !sure {
-            self.unsure.insert(id);
+            self.unsure.insert(line);
+            if is_first {
+                self.unsure.insert(order);
+            }
         }
-        Some(sure)
+        match is_first {
+            true => Line::First { sure },
+            false => Line::Further { sure: sure && !self.unsure.contains(&order) },
+        }
+    }
+
+    /// Whether a line may have been counted only behind the watermark, so that its repeat may be the line.
+    pub(super) fn is_unsure(&self, line: u64) -> bool {
+        self.unsure.contains(&line)
     }
 
     /// Decides everything before `until`, in order of event time; at the same instant causes first, then by input,
@@ -106,11 +135,14 @@ impl Facts {
                         sure: fact.sure,
                     });
                 }
-                Kind::Checkout { cents } => {
-                    let first = clicks.iter().find(|click| click.product == fact.product);
+                Kind::Checkout { cents, currency, is_first } => {
+                    let same = |click: &&Click| fact.product.is_some() && click.product == fact.product;
+                    let first = clicks.iter().find(same);
                     to(Checkout {
                         time: fact.time,
                         cents,
+                        currency,
+                        is_first,
                         click: first.map(|click| (fact.time - click.time, click.campaign.clone())),
                         sure: fact.sure && first.is_none_or(|click| click.sure),
                     });
@@ -146,7 +178,7 @@ mod tests {
             partition: 0,
             offset: time,
             user: 1,
-            product: 9,
+            product: Some(9),
             kind: Kind::Click { campaign },
             sure: true,
         }
@@ -160,8 +192,8 @@ mod tests {
             partition: 0,
             offset: time,
             user: 1,
-            product: 9,
-            kind: Kind::Checkout { cents: 500 },
+            product: Some(9),
+            kind: Kind::Checkout { cents: 500, currency: "none".into(), is_first: true },
             sure: true,
         }
     }
@@ -199,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_checkout_without_a_click_stands_alone() {
-        let other = Fact { product: 8, ..click(HOUR, "") };
+        let other = Fact { product: Some(8), ..click(HOUR, "") };
         assert_eq!(decide(vec![other, checkout(HOUR + 5)])[0].click, None);
     }
 
@@ -219,5 +251,16 @@ mod tests {
             all.push(fact);
         }
         all.decide(i64::MAX, &rules, |checkout| assert_eq!(checkout.click, Some((2, Some("b".into())))));
+    }
+
+    #[test]
+    fn another_product_is_another_line_and_the_same_a_repeat() {
+        let mut all = Facts::new(&rules());
+        assert_eq!(all.line(1, 11, HOUR, true), Line::First { sure: true });
+        assert_eq!(all.line(1, 12, HOUR, true), Line::Further { sure: true });
+        assert_eq!(all.line(1, 11, HOUR + 5, true), Line::Repeat { sure: true });
+        assert_eq!(all.line(2, 21, HOUR, false), Line::First { sure: false });
+        assert_eq!(all.line(2, 22, HOUR, true), Line::Further { sure: false });
+        assert_eq!(all.line(2, 21, HOUR, true), Line::Repeat { sure: false });
     }
 }

@@ -39,13 +39,18 @@ pub(super) struct Requests {
 pub(super) struct Counts {
     pub(super) events: [u64; EventType::ALL.len()],
     pub(super) series: Map<(u32, u32), u64>,
-    /// By partition number and user; every user with an event.
+    /// By partition number and user; every user with an event. Events without one are not here.
     pub(super) users: Map<(u32, u32), Requests>,
     /// By partition number and URL.
     pub(super) urls: Map<(u32, u32), Requests>,
     pub(super) latency: BTreeMap<u32, Latency>,
-    pub(super) checkouts: Checkouts,
+    /// By currency.
+    pub(super) checkouts: BTreeMap<Arc<str>, Checkouts>,
+    /// Checkouts of which the wall clock decided something.
+    pub(super) unsure_checkouts: u64,
     pub(super) quality: BTreeMap<&'static str, u64>,
+    /// What may count beside it, as the wall clock decided.
+    pub(super) may: BTreeMap<&'static str, u64>,
     /// By input and partition: the first and the last offset that counted here.
     pub(super) records: BTreeMap<(u16, i32), (i64, i64)>,
 }
@@ -60,14 +65,13 @@ pub(super) struct Latency {
 #[derive(Debug, Default)]
 pub(super) struct Checkouts {
     pub(super) all: u64,
+    pub(super) orders: u64,
     pub(super) attributed: u64,
     pub(super) cents: i64,
     pub(super) attributed_cents: i64,
     pub(super) lags_s: Vec<f64>,
     /// By campaign: checkouts and their cents.
     pub(super) campaigns: BTreeMap<Arc<str>, (u64, i64)>,
-    /// Those of which the wall clock decided something.
-    pub(super) unsure: u64,
 }
 
 /// A series' method and status in one number, beside its route.
@@ -79,6 +83,11 @@ fn packed(method: &'static str, status: u16) -> u32 {
 fn unpacked(packed: u32) -> (&'static str, u16) {
     let method = route::METHODS.get((packed >> 16) as usize).copied().unwrap_or(route::OTHER);
     (method, packed as u16)
+}
+
+/// A server's fault; whatever is beyond is of the log, or of a proxy.
+pub(super) fn is_error(status: u16) -> bool {
+    status / 100 == 5
 }
 
 impl Hour {
@@ -100,14 +109,22 @@ impl Hour {
 }
 
 impl Counts {
-    /// Counts an event by the numbers of its user, and if it is a request of its URL and route.
-    pub(super) fn event(&mut self, task: u32, event: &Event<'_>, user: u32, request: Option<(u32, u32)>) {
+    /// Counts an event by the numbers of its user, if it has one, and if it is a request of its URL, if it has one, and
+    /// route.
+    pub(super) fn event(
+        &mut self,
+        task: u32,
+        event: &Event<'_>,
+        user: Option<u32>,
+        request: Option<(Option<u32>, u32)>,
+    ) {
         self.events[event.kind as usize] += 1;
-        let of_user = self.users.entry((task, user)).or_default();
+        let mut of_user = user.map(|user| self.users.entry((task, user)).or_default());
         let (Some(status), Some((url, route))) = (event.http_status, request) else { return };
-        for requests in [of_user, self.urls.entry((task, url)).or_default()] {
+        let mut of_url = url.map(|url| self.urls.entry((task, url)).or_default());
+        for requests in of_user.iter_mut().chain(&mut of_url) {
             requests.all += 1;
-            requests.errors += u64::from(status >= 500);
+            requests.errors += u64::from(is_error(status));
         }
         *self.series.entry((route, packed(route::method(event.method()), status))).or_default() += 1;
         if let Some(ms) = event.latency_ms {
@@ -118,10 +135,11 @@ impl Counts {
     }
 
     pub(super) fn checkout(&mut self, checkout: Checkout) {
-        let sum = &mut self.checkouts;
+        self.unsure_checkouts += u64::from(!checkout.sure);
+        let sum = self.checkouts.entry(checkout.currency).or_default();
         sum.all += 1;
+        sum.orders += u64::from(checkout.is_first);
         sum.cents = sum.cents.saturating_add(checkout.cents);
-        sum.unsure += u64::from(!checkout.sure);
         let Some((lag, campaign)) = checkout.click else { return };
         sum.attributed += 1;
         sum.attributed_cents = sum.attributed_cents.saturating_add(checkout.cents);
@@ -165,9 +183,14 @@ impl Counts {
             sum.values.extend_from_slice(&latency.values);
             sum.max = sum.max.max(latency.max);
         }
-        self.checkouts.add(&other.checkouts);
-        for (reason, count) in &other.quality {
-            *self.quality.entry(reason).or_default() += count;
+        for (currency, checkouts) in &other.checkouts {
+            self.checkouts.entry(Arc::clone(currency)).or_default().add(checkouts);
+        }
+        self.unsure_checkouts += other.unsure_checkouts;
+        for (sums, counts) in [(&mut self.quality, &other.quality), (&mut self.may, &other.may)] {
+            for (reason, count) in counts {
+                *sums.entry(reason).or_default() += count;
+            }
         }
         for ((input, partition), (first, last)) in &other.records {
             self.saw(*input, *partition, *first);
@@ -179,11 +202,11 @@ impl Counts {
 impl Checkouts {
     fn add(&mut self, other: &Self) {
         self.all += other.all;
+        self.orders += other.orders;
         self.attributed += other.attributed;
         self.cents = self.cents.saturating_add(other.cents);
         self.attributed_cents = self.attributed_cents.saturating_add(other.attributed_cents);
         self.lags_s.extend_from_slice(&other.lags_s);
-        self.unsure += other.unsure;
         for (campaign, (count, cents)) in &other.campaigns {
             let sum = self.campaigns.entry(Arc::clone(campaign)).or_default();
             sum.0 += count;

@@ -64,6 +64,13 @@ struct Log {
 /// A series of requests by name, with the first and the last moment it was seen.
 pub(super) type Series = HashMap<(Arc<str>, &'static str, u16), (i64, i64)>;
 
+/// What was seen by name, with the first and the last moment of each.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) series: Series,
+    pub(super) currencies: HashMap<Arc<str>, (i64, i64)>,
+}
+
 /// Everything counted so far, and what the next records need.
 #[derive(Debug)]
 pub struct Model {
@@ -74,7 +81,7 @@ pub struct Model {
     repeats: Vec<Repeats>,
     /// By start: those that may still change, or were not taken yet.
     hours: BTreeMap<i64, Hour>,
-    pub(super) series: Series,
+    pub(super) seen: Seen,
     pub(super) floating: Vec<Floating>,
     rejected: Aside,
     late: Aside,
@@ -125,7 +132,7 @@ impl Model {
             tasks,
             repeats,
             hours: BTreeMap::new(),
-            series: Series::new(),
+            seen: Seen::default(),
             floating: Vec::new(),
             rejected,
             late,
@@ -202,9 +209,8 @@ impl Model {
         if copy.is_none() {
             watermark.was_below(closes);
         }
-        let share = options
-            .rekeyed
-            .map_or(0, |partitions| by_user_partition(event.user_id.unwrap_or_default(), partitions));
+        let share =
+            options.rekeyed.map_or(0, |partitions| by_user_partition(&event, options.partition, partitions));
         let (task, ids) = shares[share];
         let (task, ids) = (&mut tasks[task], &mut repeats[ids]);
         if event.event_id.is_some_and(|id| ids.is_repeat(mark(id), time)) {
@@ -221,7 +227,7 @@ impl Model {
         task.count(hours, &event, position, watermark.low, rules);
         if time >= watermark.low {
             let order = (*rank, position.1, position.2);
-            task.keep(&event, order, time >= watermark.high, watermark.low, rules);
+            task.keep(hours, &event, order, time >= watermark.high, watermark.low, rules);
         }
         watermark.counted(time, true, rules);
     }
@@ -247,7 +253,7 @@ impl Model {
     /// Decides what all logs are past, and hands out the hours that no record to come can change, the earliest first.
     pub(super) fn finished_hours(&mut self) -> Vec<(i64, Hour)> {
         let frontier = self.frontier();
-        let Self { rules, logs, tasks, repeats, hours, series, .. } = self;
+        let Self { rules, logs, tasks, repeats, hours, seen, .. } = self;
         for (at, task) in tasks.iter_mut().enumerate() {
             let running =
                 logs.iter().filter(|log| !log.ended && log.shares.iter().any(|share| share.0 == at));
@@ -280,14 +286,14 @@ impl Model {
         }
         if !finished.is_empty() {
             let open = hours.values();
-            finished.iter().map(|(_, hour)| hour).chain(open).for_each(|hour| see(series, hour, rules));
+            finished.iter().map(|(_, hour)| hour).chain(open).for_each(|hour| seen.see(hour, rules));
         }
         finished
     }
 
     /// Spans of event time in which a limit of names was reached, so that who is `__other__` is not for sure: of
-    /// routes, URLs and campaigns.
-    pub(super) fn limited(&self) -> [Option<(i64, i64)>; 3] {
+    /// routes, URLs, campaigns and currencies.
+    pub(super) fn limited(&self) -> [Option<(i64, i64)>; 4] {
         let life = self.rules.name_life();
         let slack = self.rules.lateness + self.rules.out_of_orderness + self.rules.window;
         let of = |limit: fn(&Task) -> &Limit| {
@@ -295,7 +301,12 @@ impl Model {
             let span = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
             span.map(|(from, until)| (from - slack, until + 2 * life))
         };
-        [of(|task| &task.routes), of(|task| &task.urls), of(|task| &task.campaigns)]
+        [
+            of(|task| &task.routes),
+            of(|task| &task.urls),
+            of(|task| &task.campaigns),
+            of(|task| &task.currencies),
+        ]
     }
 
     /// After the last record: what was set aside for no reason. `was_read` tells which positions were.
@@ -323,13 +334,20 @@ fn window<'a>(hours: &'a mut BTreeMap<i64, Hour>, rules: &Rules, time: i64) -> &
     hour.windows.entry(rules.window_of(time)).or_default()
 }
 
-/// Notes the series of an hour.
-fn see(series: &mut Series, hour: &Hour, rules: &Rules) {
-    for (at, counts) in &hour.windows {
-        for ((route, method, status), _) in counts.requests() {
-            let name = Arc::clone(hour.routes.text(route));
-            let seen = series.entry((name, method, status)).or_insert((*at, *at));
-            *seen = (seen.0.min(*at), seen.1.max(at + rules.window));
+impl Seen {
+    /// Notes the series and currencies of an hour.
+    fn see(&mut self, hour: &Hour, rules: &Rules) {
+        let Self { series, currencies } = self;
+        for (at, counts) in &hour.windows {
+            let until = at + rules.window;
+            let widen = |seen: &mut (i64, i64)| *seen = (seen.0.min(*at), seen.1.max(until));
+            for ((route, method, status), _) in counts.requests() {
+                let name = Arc::clone(hour.routes.text(route));
+                widen(series.entry((name, method, status)).or_insert((*at, until)));
+            }
+            for currency in counts.checkouts.keys() {
+                widen(currencies.entry(Arc::clone(currency)).or_insert((*at, until)));
+            }
         }
     }
 }

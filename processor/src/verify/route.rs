@@ -7,19 +7,47 @@ pub(super) const OTHER: &str = "__other__";
 pub(super) const METHODS: [&str; 9] =
     ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
 
-/// The path of a URL with its leading `/`: without scheme, host, query and fragment.
-pub(super) fn path(url: &str) -> String {
+/// What the route of a request without a URL is called.
+pub(super) const NO_URL: &str = "__none__";
+
+/// The path of a URL with its leading `/`: without scheme, host, query and fragment, parameters of segments and empty
+/// segments, and as InfluxDB is given it. `None` of a URL that is blank.
+pub(super) fn path(url: &str) -> Option<String> {
+    if url.chars().all(|c| c.is_ascii_whitespace()) {
+        return None;
+    }
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let scheme = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-    let after_host = match (url.strip_prefix("//"), url.split_once("://")) {
-        (Some(rest), _) => Some(rest),
-        (None, Some((before, rest))) if !url.starts_with('/') && scheme(before) => Some(rest),
-        _ => None,
+    let rest = match (url.strip_prefix("//"), url.split_once("://")) {
+        // A host ends at a slash; without one it is the name of a file.
+        (Some(rest), _) => {
+            rest.split_once('/').filter(|(host, _)| is_host(host)).map_or(rest, |(_, path)| path)
+        }
+        (None, Some((before, rest))) if !url.starts_with('/') && scheme(before) => {
+            rest.split_once('/').map_or("", |(_, path)| path)
+        }
+        _ => url,
     };
-    match after_host {
-        Some(rest) => format!("/{}", rest.split_once('/').map_or("", |(_, path)| path)),
-        None => format!("/{}", url.strip_prefix('/').unwrap_or(url)),
-    }
+    let segments: Vec<&str> =
+        rest.split('/').map(|segment| segment.split_once(';').map_or(segment, |(name, _)| name)).collect();
+    let names: Vec<String> =
+        segments.iter().filter(|name| !name.is_empty()).map(|name| written(name)).collect();
+    // A slash at the end stays.
+    let end = if !names.is_empty() && segments.last().is_some_and(|last| last.is_empty()) { "/" } else { "" };
+    Some(format!("/{}{end}", names.join("/")))
+}
+
+/// Whether a text has the form of a host: words joined by dots, perhaps with a port.
+fn is_host(text: &str) -> bool {
+    let name = match text.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => text,
+    };
+    let word = |word: &str| {
+        !word.is_empty()
+            && word.chars().all(|c| !c.is_ascii() || c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    name.split('.').count() > 1 && name.split('.').all(word)
 }
 
 /// The route of a path.
@@ -50,17 +78,18 @@ pub(super) fn method(method: &str) -> &'static str {
     known.unwrap_or(OTHER)
 }
 
-/// A tag value as InfluxDB is given it.
-pub(super) fn tag(value: &str) -> String {
-    if value.is_empty() {
-        return "none".to_owned();
-    }
+/// A name as InfluxDB is given it, and as it is told apart from others.
+pub(super) fn name(name: &str) -> String {
+    if name.is_empty() { "none".to_owned() } else { written(name) }
+}
+
+fn written(name: &str) -> String {
     let written = |c: char| match c {
         '\\' => '\u{ff3c}',
-        c if c.is_ascii_control() => ' ',
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => ' ',
         c => c,
     };
-    value.chars().map(written).collect()
+    name.chars().map(written).collect()
 }
 
 #[cfg(test)]
@@ -75,13 +104,23 @@ mod tests {
             ("https://shop.example:8443/a/b#c", "/a/b"),
             ("https://shop.example", "/"),
             ("//cdn.example/x", "/x"),
-            ("/go/http://other/x", "/go/http://other/x"),
-            ("go/to://x/y", "/go/to://x/y"),
-            ("", "/"),
+            ("//cdn.example:443/x", "/x"),
+            ("//index.php", "/index.php"),
+            ("//a//b", "/a/b"),
+            ("//.git/config", "/.git/config"),
+            ("/go/http://other/x", "/go/http:/other/x"),
+            ("go/to://x/y", "/go/to:/x/y"),
             ("/a/", "/a/"),
+            ("/a//", "/a/"),
+            ("/a;b=c/d;e?f;g", "/a/d"),
+            ("/a/;b", "/a/"),
+            ("/;b", "/"),
+            ("?a", "/"),
+            ("/a\\b\u{85}", "/a\u{ff3c}b "),
         ] {
-            assert_eq!(path(url), expected, "{url:?}");
+            assert_eq!(path(url).as_deref(), Some(expected), "{url:?}");
         }
+        assert_eq!((path(""), path(" \t")), (None, None));
     }
 
     #[test]
@@ -103,8 +142,8 @@ mod tests {
 
     #[test]
     fn tags_are_written_as_line_protocol_can() {
-        assert_eq!(tag("a\\b\nc"), "a\u{ff3c}b c");
-        assert_eq!(tag(""), "none");
+        assert_eq!(name("a\\b\nc\u{7f}"), "a\u{ff3c}b c ");
+        assert_eq!(name(""), "none");
         assert_eq!((method("post"), method("BREW")), ("POST", OTHER));
     }
 }

@@ -48,6 +48,10 @@ pub struct Rules {
     pub urls_max: usize,
     /// Campaigns told apart per partition number.
     pub campaigns_max: usize,
+    /// Currencies told apart per partition number.
+    pub currencies_max: usize,
+    /// The currency of amounts that name none.
+    pub default_currency: String,
     /// Clicks kept per user.
     pub clicks_max: usize,
     /// How each input is decoded.
@@ -72,6 +76,8 @@ impl Rules {
             routes_max: settings.routes.max,
             urls_max: settings.urls_max,
             campaigns_max: settings.campaigns_max,
+            currencies_max: settings.currencies_max,
+            default_currency: settings.default_currency.clone(),
             clicks_max: settings.attribution.clicks_per_user_max,
             inputs: settings.inputs.iter().map(|input| input.decoder.clone()).collect(),
         }

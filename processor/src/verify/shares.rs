@@ -7,7 +7,7 @@ use events::{Event, EventType};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::aside::Position;
-use super::facts::{Fact, Facts, Kind as FactKind};
+use super::facts::{Fact, Facts, Kind as FactKind, Line};
 use super::hour::Hour;
 use super::model::LogOptions;
 use super::names::Limit;
@@ -24,6 +24,7 @@ pub(super) struct Task {
     pub(super) urls: Limit,
     pub(super) routes: Limit,
     pub(super) campaigns: Limit,
+    pub(super) currencies: Limit,
     pub(super) forgot_at: i64,
 }
 
@@ -67,9 +68,13 @@ impl Shares {
     }
 }
 
-/// The partition of the by-user topic that a user's events go to: part of that topic's format.
-pub(super) fn by_user_partition(user: &str, partitions: u32) -> usize {
-    (xxh3_64(user.as_bytes()) % u64::from(partitions)) as usize
+/// The partition of the by-user topic that an event goes to: part of that topic's format. By its user, else by its id,
+/// else by the partition it came from.
+pub(super) fn by_user_partition(event: &Event<'_>, from: i32, partitions: u32) -> usize {
+    match event.user_id.or(event.event_id) {
+        Some(text) => (xxh3_64(text.as_bytes()) % u64::from(partitions)) as usize,
+        None => from.unsigned_abs() as usize % partitions as usize,
+    }
 }
 
 /// In which order inputs decide at the same moment of event time: keyed ones come first.
@@ -86,6 +91,7 @@ impl Task {
             urls: Limit::new(rules.urls_max),
             routes: Limit::new(rules.routes_max),
             campaigns: Limit::new(rules.campaigns_max),
+            currencies: Limit::new(rules.currencies_max),
             forgot_at: NOT_BEGUN,
         }
     }
@@ -100,10 +106,12 @@ impl Task {
     ) {
         let time = event.time.micros();
         let hour = hours.entry(time.div_euclid(HOUR) * HOUR).or_default();
-        let user = hour.users.number(event.user_id.unwrap_or_default());
+        let user = event.user_id.map(|user| hour.users.number(&route::name(user)));
         let request = event.http_status.map(|_| {
             let horizon = watermark.saturating_sub(rules.name_life());
-            let path = route::path(event.url.unwrap_or_default());
+            let Some(path) = event.url.and_then(route::path) else {
+                return (None, hour.routes.number(route::NO_URL));
+            };
             let known = self.urls.take(&path, time, horizon);
             let (is_other, url) = (**known == *OTHER, hour.urls.number(known));
             let routes = &mut self.routes;
@@ -119,16 +127,22 @@ impl Task {
             } else {
                 hour.route_of(url, find)
             };
-            (url, route)
+            (Some(url), route)
         });
         let counts = hour.windows.entry(rules.window_of(time)).or_default();
         counts.event(self.partition as u32, event, user, request);
+        for (reason, fields) in [("incomplete", event.notes.incomplete), ("unusable", event.notes.unusable)] {
+            if !fields.is_empty() {
+                *counts.quality.entry(reason).or_default() += 1;
+            }
+        }
         counts.saw(position.0, position.1, position.2);
     }
 
     /// Keeps what first click is decided by.
     pub(super) fn keep(
         &mut self,
+        hours: &mut BTreeMap<i64, Hour>,
         event: &Event<'_>,
         order: (u16, i32, i64),
         sure: bool,
@@ -136,34 +150,51 @@ impl Task {
         rules: &Rules,
     ) {
         let time = event.time.micros();
+        let Some(user) = event.user_id else { return };
+        let horizon = watermark.saturating_sub(rules.name_life());
         let mut sure = sure;
         let kind = match event.kind {
-            EventType::ProductClick => {
-                let horizon = watermark.saturating_sub(rules.name_life());
+            EventType::ProductClick if event.product_id.is_some() => {
                 let campaigns = &mut self.campaigns;
-                let campaign = event.campaign_id.map(|id| Arc::clone(campaigns.take(id, time, horizon)));
-                FactKind::Click { campaign }
+                let mut take = |id| Arc::clone(campaigns.take(&route::name(id), time, horizon));
+                FactKind::Click { campaign: event.campaign_id.map(&mut take) }
             }
             EventType::Checkout => {
+                let mut is_first = true;
                 if let Some(id) = event.checkout_id {
-                    match self.facts.first_of_its_id(mark(id), time, sure) {
-                        Some(is_sure) => sure = is_sure,
-                        None => return,
+                    // No text has this byte.
+                    let line = mark(&format!("{id}\0{}", event.product_id.unwrap_or("\0")));
+                    let of = self.facts.line(mark(id), line, time, sure);
+                    if let Line::Repeat { sure } = of {
+                        let hour = hours.entry(time.div_euclid(HOUR) * HOUR).or_default();
+                        let counts = hour.windows.entry(rules.window_of(time)).or_default();
+                        let repeats = if sure { &mut counts.quality } else { &mut counts.may };
+                        *repeats.entry("repeated_checkout").or_default() += 1;
+                        if !self.facts.is_unsure(line) {
+                            return;
+                        }
                     }
+                    (is_first, sure) = match of {
+                        Line::First { sure } => (true, sure),
+                        Line::Further { sure } => (false, sure),
+                        Line::Repeat { .. } => (false, false),
+                    };
                 }
-                FactKind::Checkout { cents: event.amount_cents.unwrap_or(0) }
+                let currency = event.currency.filter(|text| !text.is_empty());
+                let currency = route::name(currency.unwrap_or(&rules.default_currency));
+                let currency = Arc::clone(self.currencies.take(&currency, time, horizon));
+                FactKind::Checkout { cents: event.amount_cents.unwrap_or(0), currency, is_first }
             }
             _ => return,
         };
-        let Some(product) = event.product_id else { return };
         self.facts.push(Fact {
             time,
             cause: event.kind.cause_rank(),
             input: order.0,
             partition: order.1,
             offset: order.2,
-            user: mark(event.user_id.unwrap_or_default()),
-            product: mark(product),
+            user: mark(user),
+            product: event.product_id.map(mark),
             kind,
             sure,
         });

@@ -7,9 +7,8 @@ use processor_core::schema::Measurement;
 
 use super::compare::{Field, Stored, moment, spans};
 use super::expected::{Point, Value, Window};
-use super::model::Series;
+use super::model::Seen;
 use super::report::{Kind, Report};
-use super::route::tag;
 use super::rules::HOUR;
 
 /// One measurement at one resolution.
@@ -17,8 +16,9 @@ pub(super) struct Side<'a> {
     pub(super) of: &'static Measurement,
     pub(super) place: usize,
     pub(super) size: i64,
-    pub(super) limited: [Option<(i64, i64)>; 3],
+    pub(super) limited: [Option<(i64, i64)>; 4],
     pub(super) topics: &'a [String],
+    pub(super) default_currency: &'a str,
 }
 
 type Key = (i64, Vec<String>);
@@ -26,13 +26,7 @@ type Key = (i64, Vec<String>);
 type Tagged = (Vec<String>, Vec<Value>);
 
 impl Side<'_> {
-    pub(super) fn compare(
-        &self,
-        windows: &[Window],
-        found: Vec<Stored>,
-        series: &Series,
-        report: &mut Report,
-    ) {
+    pub(super) fn compare(&self, windows: &[Window], found: Vec<Stored>, seen: &Seen, report: &mut Report) {
         let name = self.of.name;
         let by_start: HashMap<i64, &Window> = windows.iter().map(|window| (window.start, window)).collect();
         let unsure = |start: i64| by_start.get(&start).is_some_and(|window| window.unsure_checkouts);
@@ -40,8 +34,7 @@ impl Side<'_> {
             (matches!(name, "first_click" | "attribution") && unsure(start))
                 || (name == "url_top" && self.is_limited(1, start))
         };
-        // Tags that are written alike make one point of several; any of them may be the last one written.
-        let mut expected: BTreeMap<Key, Vec<Vec<Value>>> = BTreeMap::new();
+        let mut expected: BTreeMap<Key, Vec<Value>> = BTreeMap::new();
         for window in windows {
             let points: Vec<&Point> = window.points.iter().filter(|point| *point.of == *self.of).collect();
             if skips(window.start) {
@@ -49,14 +42,12 @@ impl Side<'_> {
             } else if self.is_summed(window.start) {
                 let points = points.into_iter().map(|point| (point.tags.clone(), point.fields.clone()));
                 for (tags, fields) in self.summed(points) {
-                    expected.insert((window.start, tags), vec![fields]);
+                    expected.insert((window.start, tags), fields);
                 }
             } else {
                 for point in points {
-                    expected
-                        .entry((window.start, point.tags.clone()))
-                        .or_default()
-                        .push(point.fields.clone());
+                    let before = expected.insert((window.start, point.tags.clone()), point.fields.clone());
+                    assert_eq!(before, None, "names are told apart as they are written: {point:?}");
                 }
             }
         }
@@ -75,14 +66,12 @@ impl Side<'_> {
         let there = self.sum_found(there);
         for (key, fields) in &there {
             match expected.remove(key) {
-                Some(right) if right.iter().any(|right| same(right, fields)) => {
-                    report.equal(self.place, name);
-                }
+                Some(right) if same(&right, fields) => report.equal(self.place, name),
                 Some(right) => report.differs(self.place, name, Kind::Different, || {
                     let records = by_start.get(&key.0).and_then(|window| spans(window, self.topics));
-                    (self.what(key), Some(self.wanted(&right[0])), Some(self.found(fields)), records)
+                    (self.what(key), Some(self.wanted(&right)), Some(self.found(fields)), records)
                 }),
-                None if self.is_zero(key, fields, by_start.get(&key.0).copied(), series) => {
+                None if self.is_zero(key, fields, by_start.get(&key.0).copied(), seen) => {
                     report.equal(self.place, name);
                 }
                 None => report.differs(self.place, name, Kind::Unexpected, || {
@@ -94,12 +83,12 @@ impl Side<'_> {
         for (key, right) in expected {
             report.differs(self.place, name, Kind::Missing, || {
                 let records = by_start.get(&key.0).and_then(|window| spans(window, self.topics));
-                (self.what(&key), Some(self.wanted(&right[0])), None, records)
+                (self.what(&key), Some(self.wanted(&right)), None, records)
             });
         }
     }
 
-    /// Whether a limit of names was reached about a window: 0 of routes, 1 of URLs, 2 of campaigns.
+    /// Whether a limit of names was reached about a window: 0 of routes, 1 of URLs, 2 of campaigns, 3 of currencies.
     fn is_limited(&self, limit: usize, start: i64) -> bool {
         self.limited[limit].is_some_and(|(from, until)| start + self.size > from && start <= until)
     }
@@ -108,7 +97,8 @@ impl Side<'_> {
     fn is_summed(&self, start: i64) -> bool {
         match self.of.name {
             "http" | "latency" => self.is_limited(0, start),
-            "attribution" => self.is_limited(2, start),
+            "attribution" => self.is_limited(2, start) || self.is_limited(3, start),
+            "first_click" => self.is_limited(3, start),
             _ => false,
         }
     }
@@ -118,11 +108,11 @@ impl Side<'_> {
         &self,
         points: impl Iterator<Item = (Vec<String>, Vec<Value>)>,
     ) -> BTreeMap<Vec<String>, Vec<Value>> {
-        let limited = self.of.tags.iter().position(|tag| matches!(*tag, "route" | "campaign"));
+        let is_limited = |tag: &str| matches!(tag, "route" | "campaign" | "currency");
         let mut sums: BTreeMap<Vec<String>, Vec<Value>> = BTreeMap::new();
         for (mut tags, fields) in points {
-            if let Some(at) = limited {
-                "*".clone_into(&mut tags[at]);
+            for (tag, _) in tags.iter_mut().zip(self.of.tags).filter(|(_, name)| is_limited(name)) {
+                "*".clone_into(tag);
             }
             let fields: Vec<Value> = fields
                 .into_iter()
@@ -165,7 +155,7 @@ impl Side<'_> {
         (start, tags): &Key,
         fields: &[Option<Value>],
         window: Option<&Window>,
-        series: &Series,
+        Seen { series, currencies }: &Seen,
     ) -> bool {
         // `ahead`: how long before its first request a series may be spoken of.
         let alive = |ahead: i64, of: &dyn Fn(&str, &str, u16) -> bool| {
@@ -176,12 +166,17 @@ impl Side<'_> {
         let is_status = |status: u16, tag: &str| tag.parse() == Ok(status);
         let is_alive = match (self.of.name, tags.as_slice()) {
             ("http", [method, route, status]) => alive(0, &|of, by, with| {
-                (tag(of) == *route || route == "*") && by == method && is_status(with, status)
+                (of == route || route == "*") && by == method && is_status(with, status)
             }),
             ("http_status", [status]) => alive(0, &|_, _, with| is_status(with, status)),
             ("http_all", []) => alive(0, &|_, _, _| true),
             // Events that are no requests may come first, and a window of theirs closes when there are requests.
-            ("first_click", []) => alive(HOUR, &|_, _, _| true),
+            ("first_click", [currency]) => {
+                let seen = |(first, last): &(i64, i64)| *first < start + self.size && *last >= start - HOUR;
+                let any = || alive(HOUR, &|_, _, _| true) || currencies.values().any(seen);
+                currencies.get(currency.as_str()).is_some_and(seen)
+                    || (currency == self.default_currency || currency == "*") && any()
+            }
             _ => false,
         };
         let total = window.and_then(|window| {

@@ -101,11 +101,11 @@ fn a_window_holds_what_one_counts_by_hand() {
     assert_eq!(
         points(raw),
         [
-            "attribution spring,first_click = 1 1 1990",
+            "attribution spring,none,first_click = 1 1 1990",
             "events checkout = 1",
             "events page_view = 2",
             "events product_click = 1",
-            "first_click  = 1 1 0 1990 1990 6 6",
+            "first_click none = 1 1 1 0 1990 1990 6 6",
             "http GET,/p/:id,200 = 1 0 0",
             "http GET,/p/:id,503 = 1 1 0",
             "http_all  = 2 1 0 0.5 2",
@@ -126,7 +126,8 @@ fn a_window_holds_what_one_counts_by_hand() {
 #[test]
 fn late_rejected_and_repeated_records_are_told_apart_and_counted_where_the_stream_is() {
     let id = r#""u1","event_id":"e","url":"/","http_status":200"#;
-    let mut run = plain(&[(1.0, id), (2.0, id), (75.5, VIEW), (1.0, VIEW), (76.0, r#""","url":"/""#)]);
+    let mut run =
+        plain(&[(1.0, id), (2.0, id), (75.5, VIEW), (1.0, VIEW), (76.0, r#""u1","event_type":"telepathy""#)]);
     let report = run.report.clone();
     let records = report.records;
     assert_eq!((records.read, records.counted, records.duplicates), (5, 2, 1));
@@ -136,7 +137,7 @@ fn late_rejected_and_repeated_records_are_told_apart_and_counted_where_the_strea
         windows(start, &hour, &rules()).into_iter().map(|window| (window.start, window.quality)).collect();
     let at = |seconds: i64| START * 1_000 + seconds * SECOND;
     assert_eq!(quality[0], (at(0), BTreeMap::from([("duplicate", 1)])));
-    assert_eq!(quality[1], (at(70), BTreeMap::from([("late", 1), ("wrong_type", 1)])));
+    assert_eq!(quality[1], (at(70), BTreeMap::from([("late", 1), ("unknown_event_type", 1)])));
     // Neither has a copy.
     assert_eq!(report.differences(), 2);
     assert!(report.examples.iter().all(|example| example.kind == Kind::Missing), "{:?}", report.examples);
@@ -148,7 +149,11 @@ fn an_event_in_time_for_its_window_but_behind_the_watermark_makes_no_fact() {
         plain(&[(50.0, VIEW), (40.0, CLICK), (41.0, CHECKOUT), (49.0, &CHECKOUT.replace("c1", "c2"))]);
     let (start, hour) = hours(&mut run).remove(0);
     let hour = windows(start, &hour, &rules()).pop().unwrap();
-    assert!(points(&hour).contains(&"first_click  = 1 0 1 1990 0 0 0".to_owned()), "{:?}", points(&hour));
+    assert!(
+        points(&hour).contains(&"first_click none = 1 1 0 1 1990 0 0 0".to_owned()),
+        "{:?}",
+        points(&hour)
+    );
     assert!(points(&hour).contains(&"events checkout = 2".to_owned()));
 }
 
@@ -185,24 +190,27 @@ fn a_record_that_is_late_only_by_the_wall_clock_is_taken_as_such_after_a_pause_a
 
 #[test]
 fn a_copy_is_compared_by_reason_and_bytes_and_a_stray_or_second_one_is_found() {
-    let bad = r#""","url":"/""#;
+    let bad = r#""u1","event_type":"telepathy""#;
     let value = format!("{{\"timestamp\":{},\"user_id\":{bad}}}", START + 2_000);
     let finish = |rejected: Aside| {
         let mut done = run(&rules(), &[(1.0, VIEW), (2.0, bad)], rejected, Aside::default());
         done.model.finish(|position| position.2 < 2, &mut done.report);
         done.report
     };
-    assert_eq!(finish(copies(&[(1, "wrong_type", "", &value)])).differences(), 0);
+    assert_eq!(finish(copies(&[(1, "unknown_event_type", "", &value)])).differences(), 0);
     let kinds = |rejected| finish(rejected).examples.iter().map(|example| example.kind).collect::<Vec<_>>();
     assert_eq!(kinds(copies(&[(1, "not_json", "", &value)])), [Kind::Different]);
-    assert_eq!(kinds(copies(&[(1, "wrong_type", "", "other")])), [Kind::Different]);
-    assert_eq!(kinds(copies(&[(1, "wrong_type", "", &value), (0, "not_json", "", "x")])), [Kind::Unexpected]);
+    assert_eq!(kinds(copies(&[(1, "unknown_event_type", "", "other")])), [Kind::Different]);
     assert_eq!(
-        kinds(copies(&[(1, "wrong_type", "", &value), (1, "wrong_type", "", &value)])),
+        kinds(copies(&[(1, "unknown_event_type", "", &value), (0, "not_json", "", "x")])),
+        [Kind::Unexpected]
+    );
+    assert_eq!(
+        kinds(copies(&[(1, "unknown_event_type", "", &value), (1, "unknown_event_type", "", &value)])),
         [Kind::Doubled]
     );
     // What was not read yet may be there already.
-    assert_eq!(kinds(copies(&[(1, "wrong_type", "", &value), (2, "not_json", "", "x")])), []);
+    assert_eq!(kinds(copies(&[(1, "unknown_event_type", "", &value), (2, "not_json", "", "x")])), []);
 }
 
 /// Points by resolution and measurement.
@@ -375,4 +383,58 @@ fn a_rejected_record_after_a_pause_may_count_in_any_window_that_the_clock_allowe
     assert_eq!(compared(&rules(), &stream, store.clone()).differences(), 3);
     store.0.get_mut(&(0, "quality")).unwrap().remove(1);
     assert_eq!(compared(&rules(), &stream, store).differences(), 3);
+}
+
+#[test]
+fn events_without_a_user_count_but_for_users_and_what_was_missed_is_in_quality() {
+    let mut run = plain(&[
+        (1.0, VIEW),
+        (2.0, r#"null,"url":"/p/7;a=b","http_status":503"#),
+        (3.0, r#""","url":" ","http_status":600,"device":{}"#),
+        (4.0, r#"null,"event_type":"checkout","product_id":"p","checkout_id":"c9","amount":5"#),
+    ]);
+    let (start, hour) = hours(&mut run).remove(0);
+    let raw = windows(start, &hour, &rules()).remove(0);
+    let points = points(&raw);
+    let has = |point: &str| assert!(points.iter().any(|of| of == point), "{point}: {points:#?}");
+    has("http_all  = 3 1 0 0.3333333333333333 1");
+    has("http GET,/p/:id,503 = 1 1 0");
+    has("http GET,__none__,600 = 1 0 0");
+    has("events checkout = 1");
+    assert!(
+        !points.iter().any(|of| of.starts_with("first_click") || of.contains("url_top 02")),
+        "{points:#?}"
+    );
+    assert_eq!(raw.quality, BTreeMap::from([("incomplete", 2), ("unusable", 1)]));
+}
+
+#[test]
+fn another_product_of_an_order_is_a_line_and_currencies_stay_apart() {
+    let line = |product: &str, order: &str, rest: &str| {
+        format!(
+            r#""u1","event_type":"checkout","product_id":"{product}","checkout_id":"{order}","amount":{rest}"#
+        )
+    };
+    let lines = [
+        line("a", "c1", r#"10,"currency":"EUR""#),
+        line("b", "c1", r#"5,"currency":"eur ""#),
+        line("a", "c1", r#"10,"currency":"EUR""#),
+        line("a", "c2", r#"15000,"currency":"JPY""#),
+        line("a", "c3", "1"),
+    ];
+    let all: Vec<Line<'_>> = (1..).zip(&lines).map(|(at, line)| (f64::from(at), line.as_str())).collect();
+    let mut run = plain(&all);
+    let (start, hour) = hours(&mut run).remove(0);
+    let raw = windows(start, &hour, &rules()).remove(0);
+    let points = points(&raw);
+    let found: Vec<_> = points.iter().filter(|of| of.starts_with("first_click")).collect();
+    assert_eq!(
+        found,
+        [
+            "first_click EUR = 2 1 0 2 1500 0 0 0",
+            "first_click JPY = 1 1 0 1 1500000 0 0 0",
+            "first_click none = 1 1 0 1 100 0 0 0"
+        ]
+    );
+    assert_eq!(raw.quality, BTreeMap::from([("repeated_checkout", 1)]));
 }

@@ -162,7 +162,7 @@ fn the_fields_of_the_api_stay() {
                 replay_left";
     let merge = "partition open_windows oldest_open_ms waits_for watermark_ms lag";
     let all = "now_ms health conserved instance version started_ms source kafka_ready kafka_problem totals by_reason \
-               behind_watermark rate tasks merges epochs epochs_in_flight commit_age_ms paused freshness_p50_ms \
+               notes behind_watermark rate tasks merges epochs epochs_in_flight commit_age_ms paused freshness_p50_ms \
                freshness_p99_ms routes overflowed beyond_limits sink rss_bytes cpu_seconds errors";
     for (object, fields) in [(&status, all), (&status["tasks"][0], task), (&status["merges"][0], merge)] {
         for field in fields.split_whitespace() {

@@ -1,4 +1,4 @@
-use super::{Campaign, Click, Clicks, Credit, Sums, Window};
+use super::{Campaign, Click, Clicks, Credit, OfCurrency, Sums, Window};
 use crate::sketch::Sketch;
 use crate::snapshot::codec::{Reader, Writer};
 use crate::tables::{AllRanks, AllSlots};
@@ -53,12 +53,36 @@ impl Clicks {
 
 impl Window {
     pub(crate) fn is_empty(&self) -> bool {
-        self.sums.checkouts == 0
+        self.0.is_empty()
     }
 
     pub(crate) fn save(&self, writer: &mut Writer, ranks: &AllRanks) {
-        let Sums { checkouts, attributed, revenue_cents, attributed_revenue_cents, lag_s } = &self.sums;
+        let mut currencies: Vec<_> =
+            self.0.iter().map(|(slot, of)| (ranks.currencies.of(*slot), of)).collect();
+        currencies.sort_unstable_by_key(|(rank, _)| *rank);
+        writer.count(currencies.len());
+        for (rank, of) in currencies {
+            writer.number(rank.into());
+            of.save(writer, ranks);
+        }
+    }
+
+    pub(crate) fn load(reader: &mut Reader<'_>, slots: &AllSlots) -> Option<Self> {
+        let mut window = Self::default();
+        for _ in 0..reader.count()? {
+            let currency = *slots.currencies.get(reader.small::<usize>()?)?;
+            window.0.insert(currency, OfCurrency::load(reader, slots)?);
+        }
+        Some(window)
+    }
+}
+
+impl OfCurrency {
+    fn save(&self, writer: &mut Writer, ranks: &AllRanks) {
+        let Sums { checkouts, orders, attributed, revenue_cents, attributed_revenue_cents, lag_s } =
+            &self.sums;
         writer.number(*checkouts);
+        writer.number(*orders);
         writer.number(*attributed);
         writer.signed(*revenue_cents);
         writer.signed(*attributed_revenue_cents);
@@ -76,20 +100,21 @@ impl Window {
         }
     }
 
-    pub(crate) fn load(reader: &mut Reader<'_>, slots: &AllSlots) -> Option<Self> {
+    fn load(reader: &mut Reader<'_>, slots: &AllSlots) -> Option<Self> {
         let sums = Sums {
             checkouts: reader.number()?,
+            orders: reader.number()?,
             attributed: reader.number()?,
             revenue_cents: reader.signed()?,
             attributed_revenue_cents: reader.signed()?,
             lag_s: Sketch::load(reader)?,
         };
-        let mut window = Self { sums, ..Self::default() };
+        let mut of = Self { sums, ..Self::default() };
         for _ in 0..reader.count()? {
             let campaign = Campaign::load(reader, &slots.campaigns)?;
             let credit = Credit { conversions: reader.number()?, revenue_cents: reader.signed()? };
-            window.campaigns.insert(campaign, credit);
+            of.campaigns.insert(campaign, credit);
         }
-        Some(window)
+        Some(of)
     }
 }

@@ -7,7 +7,7 @@ use crate::tables::{AllRanks, AllSlots};
 
 impl Window {
     pub(crate) fn is_empty(&self) -> bool {
-        self.users.len() == 0 // every event has a user
+        self.events.iter().all(|count| *count == 0)
     }
 
     pub(crate) fn save(&self, writer: &mut Writer, ranks: &AllRanks) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use processor_core::{Checkpoint, Task, TaskTotals};
+use processor_core::{Checkpoint, NoteTotals, Task, TaskTotals};
 
 use super::super::reading::Reading;
 use super::super::watch::Pace;
@@ -22,6 +22,7 @@ pub(in super::super) struct TaskSlot {
     /// Per input, how far its partition is read.
     pub(super) readings: Vec<Reading>,
     pub(super) published: TaskTotals,
+    pub(super) published_notes: NoteTotals,
     /// Windows withheld that are published.
     pub(super) withheld: u64,
     pub(super) pace: Pace,
@@ -47,6 +48,7 @@ impl TaskSlot {
             starts,
             readings,
             published: TaskTotals::default(),
+            published_notes: NoteTotals::default(),
             withheld: 0,
             pace: Pace::default(),
             state: ("", 0),

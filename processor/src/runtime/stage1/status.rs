@@ -21,6 +21,8 @@ impl Stage1 {
             let totals = slot.task.totals();
             add_difference(&mut reports.totals, &totals, &slot.published);
             slot.published = totals;
+            reports.noted.add_difference(slot.task.noted(), &slot.published_notes);
+            slot.published_notes.clone_from(slot.task.noted());
             let report = slot.task.report();
             reports.routes = reports.routes.max(report.routes as u64);
             reports.positions.withheld_windows += report.withheld - slot.withheld;

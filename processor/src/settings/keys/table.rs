@@ -57,6 +57,8 @@ pub(crate) const SECTIONS: &[Section] = &[
     required("routes", "Routes of the `http` measurement."),
     required("urls", "The top-URL list."),
     required("campaigns", "Advertising campaigns in the `attribution` measurement."),
+    required("currencies", "Currencies in the `first_click` and `attribution` measurements."),
+    required("commerce", "What amounts mean."),
     required("epoch", "How often results are made durable and offsets committed."),
     required("merge", "The stage that adds up the partitions."),
     Section { name: "influxdb", optional: true, meaning: "InfluxDB 2.x. Without this section it is off." },
@@ -301,6 +303,12 @@ pub(crate) const KEYS: &[Key] = &[
         "URLs told apart per partition. Further ones become `__other__`.",
     ),
     integer("campaigns.max", "100", 1, 10_000, "Campaigns told apart. Further ones become `__other__`."),
+    integer("currencies.max", "20", 1, 500, "Currencies told apart. Further ones become `__other__`."),
+    text(
+        "commerce.default_currency",
+        "none",
+        "The currency of amounts that name none, as a code of ISO 4217: `EUR`. Amounts are never summed over currencies.",
+    ),
     duration(
         "epoch.interval",
         "500ms",

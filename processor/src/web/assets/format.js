@@ -56,8 +56,10 @@ export function bytes(value) {
   return `${value} B`;
 }
 
-export function money(cents) {
-  return missing(cents) ? MISSING : compactMoney(cents / 100);
+/** An amount in its currency, by its code; one that names none stands alone. */
+export function money(cents, currency) {
+  if (missing(cents)) return MISSING;
+  return currency === 'none' ? compactMoney(cents / 100) : `${compactMoney(cents / 100)} ${currency}`;
 }
 
 export function clock(ms) {

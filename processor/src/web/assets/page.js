@@ -54,6 +54,7 @@ function show() {
   panels.ranks('users', live.users, live.window_ms / 1000);
   panels.counts('events', live.events_per_s, format.rate, 'No events yet');
   panels.counts('quality', status.by_reason, format.count, 'Every record was counted');
+  panels.notes(status.notes);
   pipeline(status);
   panels.problems(status.errors);
   showHead();

@@ -121,13 +121,15 @@ export function firstClick(live) {
   const share = first.attributed / first.checkouts;
   const meter = h('div.meter', { role: 'img', 'aria-label': `${format.percent(share)} attributed` }, bar(share));
   const fact = (value, name) => h('div', {}, h('b', {}, value), h('span', {}, name));
-  const most = Math.max(1, ...first.campaigns.map((row) => row.revenue_cents));
+  // Bars compare amounts of one currency.
+  const most = (currency) => Math.max(1, ...first.campaigns.filter((row) => row.currency === currency).map((row) => row.revenue_cents));
   const rows = first.campaigns.slice(0, 10).map((row) => h('tr', {}, h('th.route', { scope: 'row', title: row.campaign }, row.campaign === 'none' ? 'no campaign' : row.campaign),
     h('td.num', {}, format.count(row.conversions)),
-    h('td.num.bar', {}, bar(row.revenue_cents / most), h('span', {}, format.money(row.revenue_cents)))));
+    h('td.num.bar', {}, bar(row.revenue_cents / most(row.currency)), h('span', {}, format.money(row.revenue_cents, row.currency)))));
   byId('first').replaceChildren(
-    h('div.facts', {}, fact(format.count(first.checkouts), 'checkouts'), fact(format.percent(share), 'attributed'),
-      fact(format.money(first.revenue_cents), 'revenue'), fact(`${format.span(first.lag_p50_s * 1000)}`, 'click to checkout, p50')),
+    h('div.facts', {}, fact(format.count(first.checkouts), first.orders < first.checkouts ? `checkouts, in ${format.count(first.orders)} orders` : 'checkouts'),
+      fact(format.percent(share), 'attributed'), ...first.revenue.slice(0, 4).map((row) => fact(format.money(row.revenue_cents, row.currency), 'revenue')),
+      fact(`${format.span(first.lag_p50_s * 1000)}`, 'click to checkout, p50')),
     meter,
     h('table', {}, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Campaign of the first click'), h('th.num', { scope: 'col' }, 'Checkouts'),
       h('th.num', { scope: 'col' }, 'Revenue'))), h('tbody', {}, rows.length > 0 ? rows : empty(3, 'No attributed checkout yet'))));
@@ -138,6 +140,12 @@ export function counts(id, entries, show, none) {
   const most = Math.max(...sorted.map(([, value]) => value));
   const rows = sorted.map(([name, value]) => h('div.bar', {}, bar(value / most), h('span.text', {}, name.replaceAll('_', ' ')), h('b', {}, show(value))));
   byId(id).replaceChildren(h('div.counts', {}, rows.length > 0 ? rows : h('p.empty', {}, none)));
+}
+
+/** What events lacked that count, and what was of no use in them. */
+export function notes({ incomplete, unusable }) {
+  const lines = [...incomplete, ...unusable].sort((a, b) => b.events - a.events).slice(0, 8);
+  byId('notes').replaceChildren(...lines.map((line) => h('li', {}, line.text)));
 }
 
 export function problems(errors) {
