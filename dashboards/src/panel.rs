@@ -16,6 +16,8 @@ pub enum Kind {
     Lines,
     /// Filled areas on top of each other.
     Stacked,
+    /// The same, as shares of their sum.
+    Shares,
     /// One row per series over time, coloured by the thresholds.
     Cells,
     /// A horizontal bar per series, the last value.
@@ -30,7 +32,7 @@ impl Kind {
     const fn plugin(self) -> &'static str {
         match self {
             Self::Stat | Self::Total => "stat",
-            Self::Lines | Self::Stacked => "timeseries",
+            Self::Lines | Self::Stacked | Self::Shares => "timeseries",
             Self::Cells => "status-history",
             Self::Bars => "bargauge",
             Self::Table => "table",
@@ -86,7 +88,7 @@ impl Panel {
     pub fn new(id: u32, kind: Kind, title: &'static str, unit: &'static str, description: &str) -> Self {
         let (width, height) = match kind {
             Kind::Stat | Kind::Total => (4, 4),
-            Kind::Lines | Kind::Stacked | Kind::Cells | Kind::Bars | Kind::Table => (12, 8),
+            Kind::Lines | Kind::Stacked | Kind::Shares | Kind::Cells | Kind::Bars | Kind::Table => (12, 8),
             Kind::AlertList => (8, 8),
         };
         Self {
@@ -200,6 +202,12 @@ impl Panel {
             ("/^5(?!0[03])/", "semi-dark-red"),
         ];
         shades.into_iter().fold(self, |panel, (regex, color)| panel.color(regex, color))
+    }
+
+    /// Blue for repeats and orange for late records, as where totals are shown; rejections keep colours by name.
+    #[must_use]
+    pub fn reason_colors(self) -> Self {
+        self.color("/^duplicate$/", "blue").color("/^late$/", "orange")
     }
 
     /// A unit for one column of a table.
@@ -329,10 +337,13 @@ impl Panel {
                 "drawStyle": "line", "lineWidth": 2, "fillOpacity": 8, "showPoints": "never", "spanNulls": false,
                 "thresholdsStyle": {"mode": line}, "axisSoftMin": 0,
             }),
-            Kind::Stacked => json!({
-                "drawStyle": "line", "lineWidth": 1, "fillOpacity": 60, "showPoints": "never", "spanNulls": false,
-                "stacking": {"mode": "normal", "group": "A"}, "axisSoftMin": 0,
-            }),
+            Kind::Stacked | Kind::Shares => {
+                let mode = if self.kind == Kind::Shares { "percent" } else { "normal" };
+                json!({
+                    "drawStyle": "line", "lineWidth": 1, "fillOpacity": 60, "showPoints": "never", "spanNulls": false,
+                    "stacking": {"mode": mode, "group": "A"}, "axisSoftMin": 0,
+                })
+            }
             Kind::Cells => json!({"fillOpacity": 80, "lineWidth": 0}),
             Kind::Table => json!({"align": "auto", "filterable": true}),
             Kind::Stat | Kind::Total | Kind::Bars | Kind::AlertList => json!({}),
@@ -347,7 +358,7 @@ impl Panel {
                 "graphMode": if self.kind == Kind::Stat { "area" } else { "none" },
                 "colorMode": "value", "justifyMode": "auto", "textMode": "auto", "orientation": "auto",
             }),
-            Kind::Lines | Kind::Stacked => json!({
+            Kind::Lines | Kind::Stacked | Kind::Shares => json!({
                 // Greatest first: with a line per route, the ones that matter are those on top.
                 "legend": {
                     "displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": ["lastNotNull", "max"],
