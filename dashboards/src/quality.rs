@@ -23,6 +23,12 @@ pub fn notes_only(quality: &Source) -> String {
     format!("{} =~ /^({})$/", quality.tag("reason"), QUALITY_NOTES.join("|"))
 }
 
+/// Whether a query shows notes, of which a stream in order has none.
+#[must_use]
+pub fn shows_notes(influxql: &str) -> bool {
+    influxql.contains(&format!("=~ /^({})$/", QUALITY_NOTES.join("|")))
+}
+
 fn none_of(quality: &Source, reasons: &[&str]) -> String {
     format!("{} !~ /^({})$/", quality.tag("reason"), reasons.join("|"))
 }
