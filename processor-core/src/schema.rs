@@ -128,19 +128,21 @@ pub const USER_TOP: Measurement = Measurement {
 pub const EVENTS: Measurement =
     Measurement { name: "events", tags: &["event_type"], fields: &[("count", Integer)] };
 
-/// Credit per attribution model and campaign.
+/// Credit per attribution model and campaign, in each currency.
 pub const ATTRIBUTION: Measurement = Measurement {
     name: "attribution",
-    tags: &["campaign", "model"],
+    tags: &["campaign", "currency", "model"],
     fields: &[("conversions", Integer), ("credit", Float), ("revenue_cents", Integer)],
 };
 
-/// Checkouts and the first click each is credited to; `lag` is from that click to the checkout.
+/// Checkouts by currency, of which each is a line of an order, and the first click each is credited to; `lag` is from
+/// that click to the checkout.
 pub const FIRST_CLICK: Measurement = Measurement {
     name: "first_click",
-    tags: &[],
+    tags: &["currency"],
     fields: &[
         ("checkouts", Integer),
+        ("orders", Integer),
         ("attributed", Integer),
         ("unattributed", Integer),
         ("revenue_cents", Integer),
