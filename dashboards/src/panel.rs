@@ -80,6 +80,7 @@ pub struct Panel {
     transformations: Vec<Value>,
     data_links: Vec<Value>,
     sort_by: Option<(&'static str, bool)>,
+    text_mode: &'static str,
 }
 
 impl Panel {
@@ -108,6 +109,7 @@ impl Panel {
             transformations: Vec::new(),
             data_links: Vec::new(),
             sort_by: None,
+            text_mode: "auto",
         }
     }
 
@@ -129,6 +131,13 @@ impl Panel {
     #[must_use]
     pub const fn low_is(mut self, color: &'static str) -> Self {
         self.base_color = color;
+        self
+    }
+
+    /// Shows each number's name beside it, where it is one only, too.
+    #[must_use]
+    pub const fn named(mut self) -> Self {
+        self.text_mode = "value_and_name";
         self
     }
 
@@ -356,7 +365,7 @@ impl Panel {
             Kind::Stat | Kind::Total => json!({
                 "reduceOptions": reduce,
                 "graphMode": if self.kind == Kind::Stat { "area" } else { "none" },
-                "colorMode": "value", "justifyMode": "auto", "textMode": "auto", "orientation": "auto",
+                "colorMode": "value", "justifyMode": "auto", "textMode": self.text_mode, "orientation": "auto",
             }),
             Kind::Lines | Kind::Stacked | Kind::Shares => json!({
                 // Greatest first: with a line per route, the ones that matter are those on top.

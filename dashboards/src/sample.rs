@@ -276,28 +276,33 @@ impl Maker {
         }
     }
 
+    /// Two currencies, of which one has a tenth of the checkouts.
     fn clicks(&self, points: &mut Vec<Point>) {
-        let checkouts = 4 * self.seconds;
-        let attributed = checkouts * 3 / 4;
-        let cents = |count: i64| integer(count * 4_990);
-        self.push(
-            points,
-            &schema::FIRST_CLICK,
-            &[],
-            vec![
-                integer(checkouts),
-                integer(attributed),
-                integer(checkouts - attributed),
-                cents(checkouts),
-                cents(attributed),
-                float(140.0),
-                float(1_900.0),
-            ],
-        );
-        for (i, campaign) in (1..).zip(CAMPAIGNS) {
-            let share = attributed / (1 + i);
-            let fields = vec![integer(share), float(share as f64), cents(share)];
-            self.push(points, &schema::ATTRIBUTION, &[campaign, "first_click"], fields);
+        for (currency, checkouts, price) in
+            [("EUR", 4 * self.seconds, 4_990), ("JPY", 4 * self.seconds / 10, 880_000)]
+        {
+            let attributed = checkouts * 3 / 4;
+            let cents = |count: i64| integer(count * price);
+            self.push(
+                points,
+                &schema::FIRST_CLICK,
+                &[currency],
+                vec![
+                    integer(checkouts),
+                    integer(checkouts * 4 / 5),
+                    integer(attributed),
+                    integer(checkouts - attributed),
+                    cents(checkouts),
+                    cents(attributed),
+                    float(140.0),
+                    float(1_900.0),
+                ],
+            );
+            for (i, campaign) in (1..).zip(CAMPAIGNS) {
+                let share = attributed / (1 + i);
+                let fields = vec![integer(share), float(share as f64), cents(share)];
+                self.push(points, &schema::ATTRIBUTION, &[campaign, currency, "first_click"], fields);
+            }
         }
     }
 

@@ -184,6 +184,34 @@ fn a_division_by_the_interval_ends_its_line() {
     }
 }
 
+/// A sum of yen and euros is a number of nothing.
+#[test]
+fn money_is_shown_and_judged_by_currency() {
+    let money: Vec<_> = statements().into_iter().filter(|query| query.contains("revenue_cents")).collect();
+    assert!(money.len() > 4, "{} statements", money.len());
+    for query in &money {
+        let grouped = query.split(" GROUP BY ").nth(1).is_some_and(|by| by.contains("\"currency\""));
+        assert!(grouped, "{query}");
+    }
+    for board in generated_boards() {
+        for panel in panels(&board) {
+            let title = &panel["title"];
+            let targets = panel["targets"].as_array().unwrap();
+            let asks = |target: &Value| target["query"].as_str().unwrap().contains("revenue_cents");
+            for target in targets.iter().filter(|target| asks(target)) {
+                let tabled = panel["type"] == "table"
+                    && panel["transformations"][0]["options"]["renameByName"]["currency"] == "Currency";
+                let named = target["alias"].as_str().unwrap().contains("$tag_currency");
+                assert!(tabled || named, "{title} does not say which currency");
+                let lone = panel["type"] == "stat" && panel["options"]["textMode"] != "value_and_name";
+                assert!(!lone, "{title} leaves out the name where there is one currency");
+            }
+            let unit = panel["fieldConfig"].to_string();
+            assert!(!unit.contains("\"currency"), "{title}: a unit of one currency");
+        }
+    }
+}
+
 /// Notes are on counted events: added to records they would count those twice.
 #[test]
 fn no_query_takes_notes_for_records() {
