@@ -19,7 +19,8 @@ use std::time::Duration;
 use processor_core::{FieldValue, Point, Resolution, schema};
 
 pub use rows::{
-    AnnotationRow, CampaignRow, FirstClickTotals, Moment, Recent, RouteRow, Snapshot, TopRow, WindowRow,
+    AnnotationRow, CampaignRow, FirstClickTotals, Moment, Recent, RevenueRow, RouteRow, Snapshot, TopRow,
+    WindowRow,
 };
 use window::Window;
 

@@ -144,22 +144,35 @@ pub struct TopRow {
 pub struct FirstClickTotals {
     /// Start of the oldest window held.
     pub from_ms: Option<i64>,
-    /// Decided checkouts.
+    /// Decided checkouts: lines of orders.
     pub checkouts: u64,
+    /// Of so many orders.
+    pub orders: u64,
     /// Credited to a first click.
     pub attributed: u64,
     /// Without a click in the lookback.
     pub unattributed: u64,
-    /// Of all checkouts.
-    pub revenue_cents: i64,
-    /// Of the attributed ones.
-    pub attributed_revenue_cents: i64,
-    /// From the first click to the checkout, of the latest window with an attributed one.
+    /// Amounts by currency, most checkouts first: those of different ones do not add up.
+    pub revenue: Vec<RevenueRow>,
+    /// From the first click to the checkout, of the latest window with an attributed one, the greatest of its currencies.
     pub lag_p50_s: f64,
     /// The same, 95th percentile.
     pub lag_p95_s: f64,
-    /// By campaign and model, the highest revenue first.
+    /// By campaign, model and currency; currencies as in `revenue`, in each the highest revenue first.
     pub campaigns: Vec<CampaignRow>,
+}
+
+/// What was paid in one currency.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RevenueRow {
+    /// Its name, or the merge's name for checkouts without one.
+    pub currency: Arc<str>,
+    /// Decided checkouts in it.
+    pub checkouts: u64,
+    /// Hundredths, of all checkouts.
+    pub revenue_cents: i64,
+    /// Hundredths, of the attributed ones.
+    pub attributed_revenue_cents: i64,
 }
 
 /// What a campaign is credited with.
@@ -169,11 +182,13 @@ pub struct CampaignRow {
     pub campaign: Arc<str>,
     /// The attribution model.
     pub model: Arc<str>,
+    /// The currency of the revenue.
+    pub currency: Arc<str>,
     /// Conversions.
     pub conversions: u64,
     /// Credit; equals the conversions where a model gives all of it to one click.
     pub credit: f64,
-    /// Revenue.
+    /// Revenue, hundredths of the currency.
     pub revenue_cents: i64,
 }
 

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use processor_core::schema::QUALITY_NOTES;
+
 use super::State;
 use super::rows::{
-    AnnotationRow, CampaignRow, FirstClickTotals, Moment, Recent, RouteRow, Snapshot, TopRow, WindowRow,
+    AnnotationRow, CampaignRow, FirstClickTotals, Moment, Recent, RevenueRow, RouteRow, Snapshot, TopRow,
+    WindowRow,
 };
-use super::window::{Http, Latency, Top, Window};
+use super::window::{CreditKey, Http, Latency, Top, Window};
 
 /// The span "recent" numbers are over, milliseconds.
 const RECENT_MS: i64 = 60_000;
@@ -34,7 +37,7 @@ pub(super) fn take(state: &State, size_ms: i64, moment: Moment) -> Snapshot {
         users: latest.map(|window| top_rows(&window.users)).unwrap_or_default(),
         first_click: first_click(state),
         events_per_s: events_per_s(state, &span),
-        quality: summed(state, |window| &window.quality),
+        quality: uncounted(state),
         annotations: annotations(state),
         omitted_points: state.omitted_points,
     }
@@ -92,8 +95,8 @@ fn window_rows(state: &State, size_ms: i64, complete_until: i64, now_ms: i64) ->
             client_errors: window.all.client_errors,
             users: window.all.users,
             by_status: window.by_status.clone(),
-            checkouts: window.first_click.checkouts,
-            attributed: window.first_click.attributed,
+            checkouts: window.first_click.values().map(|of| of.checkouts).sum(),
+            attributed: window.first_click.values().map(|of| of.attributed).sum(),
             worst_p95_ms: worst.as_ref().map(|(_, p95_ms)| *p95_ms),
             worst_route: worst.map(|(route, _)| route),
         }
@@ -179,22 +182,32 @@ fn first_click(state: &State) -> FirstClickTotals {
         from_ms: state.windows.first_key_value().map(|(start, _)| *start),
         ..FirstClickTotals::default()
     };
-    let mut campaigns: BTreeMap<&(Arc<str>, Arc<str>), CampaignRow> = BTreeMap::new();
+    let mut revenue: BTreeMap<&Arc<str>, RevenueRow> = BTreeMap::new();
+    let mut campaigns: BTreeMap<&CreditKey, CampaignRow> = BTreeMap::new();
     for window in state.windows.values() {
-        let of_window = window.first_click;
-        totals.checkouts += of_window.checkouts;
-        totals.attributed += of_window.attributed;
-        totals.unattributed += of_window.unattributed;
-        totals.revenue_cents += of_window.revenue_cents;
-        totals.attributed_revenue_cents += of_window.attributed_revenue_cents;
-        if of_window.attributed > 0 {
-            (totals.lag_p50_s, totals.lag_p95_s) = (of_window.lag_p50_s, of_window.lag_p95_s);
+        for (currency, of_window) in &window.first_click {
+            totals.checkouts += of_window.checkouts;
+            totals.orders += of_window.orders;
+            totals.attributed += of_window.attributed;
+            totals.unattributed += of_window.unattributed;
+            let row = revenue
+                .entry(currency)
+                .or_insert_with(|| RevenueRow { currency: Arc::clone(currency), ..RevenueRow::default() });
+            row.checkouts += of_window.checkouts;
+            row.revenue_cents += of_window.revenue_cents;
+            row.attributed_revenue_cents += of_window.attributed_revenue_cents;
+        }
+        let attributed = || window.first_click.values().filter(|of| of.attributed > 0);
+        if attributed().next().is_some() {
+            totals.lag_p50_s = attributed().map(|of| of.lag_p50_s).fold(0.0, f64::max);
+            totals.lag_p95_s = attributed().map(|of| of.lag_p95_s).fold(0.0, f64::max);
         }
         for (key, credit) in &window.credit {
-            let (campaign, model) = key;
+            let (campaign, model, currency) = key;
             let row = campaigns.entry(key).or_insert_with(|| CampaignRow {
                 campaign: Arc::clone(campaign),
                 model: Arc::clone(model),
+                currency: Arc::clone(currency),
                 conversions: 0,
                 credit: 0.0,
                 revenue_cents: 0,
@@ -204,14 +217,28 @@ fn first_click(state: &State) -> FirstClickTotals {
             row.revenue_cents += credit.revenue_cents;
         }
     }
-    totals.campaigns = campaigns.into_values().collect();
-    totals.campaigns.sort_by(|a, b| {
-        b.revenue_cents
-            .cmp(&a.revenue_cents)
+    // A currency without a checkout is one of a zero point.
+    totals.revenue = revenue.into_values().filter(|row| row.checkouts > 0).collect();
+    totals.revenue.sort_by(|a, b| b.checkouts.cmp(&a.checkouts).then_with(|| a.currency.cmp(&b.currency)));
+    let place = |currency: &Arc<str>| totals.revenue.iter().position(|row| row.currency == *currency);
+    let mut campaigns: Vec<_> = campaigns.into_values().collect();
+    campaigns.sort_by(|a, b| {
+        let by_currency =
+            place(&a.currency).unwrap_or(usize::MAX).cmp(&place(&b.currency).unwrap_or(usize::MAX));
+        by_currency
+            .then(b.revenue_cents.cmp(&a.revenue_cents))
             .then(b.conversions.cmp(&a.conversions))
-            .then(a.campaign.cmp(&b.campaign))
+            .then_with(|| a.campaign.cmp(&b.campaign))
     });
+    totals.campaigns = campaigns;
     totals
+}
+
+/// What is noted on counted events is left out: those records are in the counts.
+fn uncounted(state: &State) -> BTreeMap<Arc<str>, u64> {
+    let mut reasons = summed(state, |window| &window.quality);
+    reasons.retain(|reason, _| !QUALITY_NOTES.contains(&&**reason));
+    reasons
 }
 
 fn events_per_s(state: &State, span: &RecentSpan) -> BTreeMap<Arc<str>, f64> {

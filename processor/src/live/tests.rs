@@ -126,19 +126,49 @@ fn more_series_than_the_bound_are_left_out_and_counted() {
 fn first_click_and_campaigns_add_up_over_windows() {
     let live = Live::new(SIZE);
     live.observe(&[
-        first_click(T0, 4, 3, 10_000, 9_000, 30.0),
-        credit("spring", T0, 2, 6_000),
-        credit("direct", T0, 1, 3_000),
-        first_click(T0 + 10_000, 2, 1, 5_000, 4_000, 50.0),
-        credit("direct", T0 + 10_000, 1, 4_000),
+        first_click("EUR", T0, 4, 3, 10_000, 9_000, 30.0),
+        credit("spring", "EUR", T0, 2, 6_000),
+        credit("direct", "EUR", T0, 1, 3_000),
+        first_click("EUR", T0 + 10_000, 2, 1, 5_000, 4_000, 50.0),
+        credit("direct", "EUR", T0 + 10_000, 1, 4_000),
     ]);
     let totals = live.snapshot(complete()).first_click;
     assert_eq!((totals.checkouts, totals.attributed, totals.unattributed), (6, 4, 2));
-    assert_eq!((totals.revenue_cents, totals.attributed_revenue_cents), (15_000, 13_000));
+    assert_eq!(totals.revenue, [revenue("EUR", 6, 15_000, 13_000)]);
     assert!((totals.lag_p50_s - 50.0).abs() < 1e-12, "percentiles are of the latest window, never averaged");
     let campaigns: Vec<_> =
         totals.campaigns.iter().map(|row| (&*row.campaign, row.conversions, row.revenue_cents)).collect();
     assert_eq!(campaigns, [("direct", 2, 7_000), ("spring", 2, 6_000)]);
+}
+
+#[test]
+fn amounts_of_two_currencies_stay_apart_and_their_checkouts_add_up() {
+    let live = Live::new(SIZE);
+    live.observe(&[
+        first_click("EUR", T0, 3, 2, 10_000, 9_000, 30.0),
+        first_click("JPY", T0, 1, 1, 1_500_000, 1_500_000, 40.0),
+        first_click("none", T0, 0, 0, 0, 0, 0.0),
+        credit("spring", "JPY", T0, 1, 1_500_000),
+        credit("spring", "EUR", T0, 2, 9_000),
+    ]);
+    let snapshot = live.snapshot(complete());
+    let totals = snapshot.first_click;
+    assert_eq!((totals.checkouts, totals.orders, totals.attributed), (4, 4, 3));
+    assert_eq!((snapshot.windows[0].checkouts, snapshot.windows[0].attributed), (4, 3));
+    assert_eq!(totals.revenue, [revenue("EUR", 3, 10_000, 9_000), revenue("JPY", 1, 1_500_000, 1_500_000)]);
+    assert!((totals.lag_p50_s - 40.0).abs() < 1e-12, "the greatest of the currencies");
+    let campaigns: Vec<_> =
+        totals.campaigns.iter().map(|row| (&*row.campaign, &*row.currency, row.revenue_cents)).collect();
+    assert_eq!(campaigns, [("spring", "EUR", 9_000), ("spring", "JPY", 1_500_000)]);
+}
+
+#[test]
+fn notes_on_counted_events_are_no_records_that_were_not_counted() {
+    let live = Live::new(SIZE);
+    let of_reason = |reason, count| point(&schema::QUALITY, &[reason], vec![int(count)], T0);
+    live.observe(&[of_reason("late", 2), of_reason("missing_field", 3), of_reason("incomplete", 90)]);
+    let quality: Vec<_> = live.snapshot(complete()).quality.into_iter().collect();
+    assert_eq!(quality, [(Arc::from("late"), 2), (Arc::from("missing_field"), 3)]);
 }
 
 #[test]
@@ -213,7 +243,12 @@ fn top(rank: &str, url: &str, start_ms: i64, requests: u64) -> Point {
     point(&schema::URL_TOP, &[rank], fields, start_ms)
 }
 
+fn revenue(currency: &str, checkouts: u64, revenue_cents: i64, attributed_revenue_cents: i64) -> RevenueRow {
+    RevenueRow { currency: Arc::from(currency), checkouts, revenue_cents, attributed_revenue_cents }
+}
+
 fn first_click(
+    currency: &str,
     start_ms: i64,
     checkouts: u64,
     attributed: u64,
@@ -221,15 +256,16 @@ fn first_click(
     cents: u64,
     lag_s: f64,
 ) -> Point {
-    let counts = [checkouts, attributed, checkouts - attributed, all_cents, cents].map(int);
+    let orders = checkouts;
+    let counts = [checkouts, orders, attributed, checkouts - attributed, all_cents, cents].map(int);
     let fields =
         counts.into_iter().chain([FieldValue::Float(lag_s), FieldValue::Float(lag_s * 2.0)]).collect();
-    point(&schema::FIRST_CLICK, &[], fields, start_ms)
+    point(&schema::FIRST_CLICK, &[currency], fields, start_ms)
 }
 
-fn credit(campaign: &str, start_ms: i64, conversions: u64, cents: u64) -> Point {
+fn credit(campaign: &str, currency: &str, start_ms: i64, conversions: u64, cents: u64) -> Point {
     let fields = vec![int(conversions), FieldValue::Float(conversions as f64), int(cents)];
-    point(&schema::ATTRIBUTION, &[campaign, "first_click"], fields, start_ms)
+    point(&schema::ATTRIBUTION, &[campaign, currency, "first_click"], fields, start_ms)
 }
 
 fn annotation(title: &str, start_ms: i64, end_ms: i64) -> Point {

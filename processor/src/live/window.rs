@@ -9,13 +9,16 @@ use processor_core::{FieldValue, Point};
 const HTTP_SERIES_MAX: usize = 4_000;
 /// Routes kept per window; the merge caps them at 500 by default.
 const ROUTES_MAX: usize = 1_000;
-/// Entries of each smaller map: statuses, event types, reasons, campaigns by model, ranks.
+/// Entries of each smaller map: statuses, event types, reasons, currencies, campaigns by model and currency, ranks.
 const SERIES_MAX: usize = 256;
 /// Longest text kept, in bytes; a URL can be as long as a record.
 const TEXT_BYTES_MAX: usize = 300;
 
 /// Route, method and status, in the order that keeps a route's series together.
 pub(super) type HttpKey = (Arc<str>, Arc<str>, Arc<str>);
+
+/// Campaign, model and currency.
+pub(super) type CreditKey = (Arc<str>, Arc<str>, Arc<str>);
 
 /// Totals of a window for good, and its detail while it is one of the newest.
 #[derive(Debug, Default)]
@@ -24,9 +27,9 @@ pub(super) struct Window {
     pub(super) by_status: BTreeMap<Arc<str>, u64>,
     pub(super) events: BTreeMap<Arc<str>, u64>,
     pub(super) quality: BTreeMap<Arc<str>, u64>,
-    pub(super) first_click: FirstClick,
-    /// By campaign and model.
-    pub(super) credit: BTreeMap<(Arc<str>, Arc<str>), Credit>,
+    /// By currency.
+    pub(super) first_click: BTreeMap<Arc<str>, FirstClick>,
+    pub(super) credit: BTreeMap<CreditKey, Credit>,
     pub(super) http: BTreeMap<HttpKey, Http>,
     pub(super) latency: BTreeMap<Arc<str>, Latency>,
     /// By rank.
@@ -47,6 +50,7 @@ pub(super) struct All {
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct FirstClick {
     pub(super) checkouts: u64,
+    pub(super) orders: u64,
     pub(super) attributed: u64,
     pub(super) unattributed: u64,
     pub(super) revenue_cents: i64,
@@ -104,8 +108,9 @@ impl Window {
             "events" => put(&mut self.events, tag("event_type"), count("count"), SERIES_MAX),
             "quality" => put(&mut self.quality, tag("reason"), count("count"), SERIES_MAX),
             "first_click" => {
-                self.first_click = FirstClick {
+                let first_click = FirstClick {
                     checkouts: count("checkouts"),
+                    orders: count("orders"),
                     attributed: count("attributed"),
                     unattributed: count("unattributed"),
                     revenue_cents: whole(point, "revenue_cents"),
@@ -113,7 +118,7 @@ impl Window {
                     lag_p50_s: float(point, "lag_p50_s"),
                     lag_p95_s: float(point, "lag_p95_s"),
                 };
-                true
+                put(&mut self.first_click, tag("currency"), first_click, SERIES_MAX)
             }
             "attribution" => {
                 let credit = Credit {
@@ -121,7 +126,8 @@ impl Window {
                     credit: float(point, "credit"),
                     revenue_cents: whole(point, "revenue_cents"),
                 };
-                put(&mut self.credit, (tag("campaign"), tag("model")), credit, SERIES_MAX)
+                let key = (tag("campaign"), tag("model"), tag("currency"));
+                put(&mut self.credit, key, credit, SERIES_MAX)
             }
             _ if !detailed => true,
             "latency" => {

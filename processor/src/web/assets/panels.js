@@ -111,6 +111,8 @@ export function ranks(id, rows, unitSeconds) {
   byId(id).replaceChildren(...(items.length > 0 ? items : [h('li.empty', {}, 'Nothing yet')]));
 }
 
+const CURRENCIES_SHOWN = 3;
+
 export function firstClick(live) {
   const first = live.first_click;
   byId('first-note').textContent = first.from_ms === null ? '' : `since ${format.clock(first.from_ms)}`;
@@ -121,13 +123,21 @@ export function firstClick(live) {
   const share = first.attributed / first.checkouts;
   const meter = h('div.meter', { role: 'img', 'aria-label': `${format.percent(share)} attributed` }, bar(share));
   const fact = (value, name) => h('div', {}, h('b', {}, value), h('span', {}, name));
-  const most = Math.max(1, ...first.campaigns.map((row) => row.revenue_cents));
+  const lines = first.orders === first.checkouts ? 'checkouts' : `checkouts of ${format.count(first.orders)} orders`;
+  // Amounts of different currencies neither add up nor compare.
+  const most = (currency) => Math.max(1, ...first.campaigns.filter((row) => row.currency === currency).map((row) => row.revenue_cents));
+  const amount = (row) => `${format.money(row.revenue_cents)}${row.currency === 'none' ? '' : ` ${row.currency}`}`;
   const rows = first.campaigns.slice(0, 10).map((row) => h('tr', {}, h('th.route', { scope: 'row', title: row.campaign }, row.campaign === 'none' ? 'no campaign' : row.campaign),
     h('td.num', {}, format.count(row.conversions)),
-    h('td.num.bar', {}, bar(row.revenue_cents / most), h('span', {}, format.money(row.revenue_cents)))));
+    h('td.num.bar', {}, bar(row.revenue_cents / most(row.currency)), h('span', {}, amount(row)))));
+  const revenue = first.revenue.slice(0, CURRENCIES_SHOWN).map((row) => fact(amount(row), 'revenue'));
+  const others = first.revenue.length - CURRENCIES_SHOWN;
+  if (others > 0) {
+    revenue.push(fact(`+ ${format.count(others)}`, 'other currencies'));
+  }
   byId('first').replaceChildren(
-    h('div.facts', {}, fact(format.count(first.checkouts), 'checkouts'), fact(format.percent(share), 'attributed'),
-      fact(format.money(first.revenue_cents), 'revenue'), fact(`${format.span(first.lag_p50_s * 1000)}`, 'click to checkout, p50')),
+    h('div.facts', {}, fact(format.count(first.checkouts), lines), fact(format.percent(share), 'attributed'), ...revenue,
+      fact(`${format.span(first.lag_p50_s * 1000)}`, 'click to checkout, p50')),
     meter,
     h('table', {}, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Campaign of the first click'), h('th.num', { scope: 'col' }, 'Checkouts'),
       h('th.num', { scope: 'col' }, 'Revenue'))), h('tbody', {}, rows.length > 0 ? rows : empty(3, 'No attributed checkout yet'))));
