@@ -51,19 +51,60 @@ pub struct RuleQuery {
     pub from_s: u32,
     /// End of the range, seconds before now; 30 skips windows that are still filling.
     pub to_s: u32,
+    /// How the answer becomes numbers.
+    pub reduced: Reduced,
+}
+
+/// How the answer to a query becomes numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduced {
+    /// The last number of each series.
+    Last,
+    /// The sum of all rows, whatever series they are of: for a query without `GROUP BY` over several measurements.
+    ///
+    /// A query without an answer makes Grafana take the whole rule for one without data. With a query for each
+    /// measurement a rule is blind as soon as one of them has no series, which is when everything is refused. Asked for as
+    /// a table, Grafana's data source makes one frame of all series' rows, and those that are missing are missing rows.
+    SumOfRows,
 }
 
 impl RuleQuery {
     /// A query over `length_s` that leaves out the last 30 s, whose windows are still filling.
     #[must_use]
     pub fn settled(name: &'static str, length_s: u32, select: &Select) -> Self {
-        Self { name, influxql: select.to_string(), from_s: length_s + SETTLE_S, to_s: SETTLE_S }
+        Self {
+            name,
+            influxql: select.to_string(),
+            from_s: length_s + SETTLE_S,
+            to_s: SETTLE_S,
+            reduced: Reduced::Last,
+        }
     }
 
     /// A query up to now, for what is written on the wall clock.
     #[must_use]
     pub fn recent(name: &'static str, length_s: u32, select: &Select) -> Self {
-        Self { name, influxql: select.to_string(), from_s: length_s, to_s: 0 }
+        Self { name, influxql: select.to_string(), from_s: length_s, to_s: 0, reduced: Reduced::Last }
+    }
+
+    /// The same query, reduced to the sum of its rows.
+    #[must_use]
+    pub fn summed(self) -> Self {
+        Self { reduced: Reduced::SumOfRows, ..self }
+    }
+
+    const fn reducer(&self) -> &'static str {
+        match self.reduced {
+            Reduced::Last => "last",
+            Reduced::SumOfRows => "sum",
+        }
+    }
+
+    const fn format(&self) -> &'static str {
+        match self.reduced {
+            Reduced::Last => "time_series",
+            Reduced::SumOfRows => "table",
+        }
     }
 
     /// The statement as Grafana sends it when it evaluates at `now_ms`.
@@ -93,7 +134,9 @@ pub struct AlertRule {
     pub description: &'static str,
     /// What it asks.
     pub queries: Vec<RuleQuery>,
-    /// A math expression over `$name` of each query; 0 is normal.
+    /// A name of its own for a math expression over the queries, so that condition and text can use it.
+    pub derived: Option<(&'static str, String)>,
+    /// A math expression over `$name` of each query and of what is derived; 0 is normal.
     pub condition: String,
     /// The limit in the condition that the linked panel draws as a threshold.
     pub limit: Option<f64>,
@@ -116,9 +159,16 @@ impl AlertRule {
         let (dashboard, panel) = self.place;
         let mut data: Vec<_> = self.queries.iter().map(query_node).collect();
         data.extend(self.queries.iter().map(|query| {
-            expression_node(query.name, &json!({
-                "type": "reduce", "expression": query_id(query.name), "reducer": "last", "settings": {"mode": "dropNN"},
-            }))
+            expression_node(
+                query.name,
+                &json!({
+                    "type": "reduce", "expression": query_id(query.name), "reducer": query.reducer(),
+                    "settings": {"mode": "dropNN"},
+                }),
+            )
+        }));
+        data.extend(self.derived.iter().map(|(name, expression)| {
+            expression_node(name, &json!({"type": "math", "expression": expression}))
         }));
         data.push(expression_node(CONDITION, &json!({"type": "math", "expression": self.condition})));
         json!({
@@ -160,7 +210,7 @@ fn query_node(query: &RuleQuery) -> Value {
         "relativeTimeRange": {"from": query.from_s, "to": query.to_s},
         "model": {
             "refId": id, "datasource": {"type": "influxdb", "uid": DATA_SOURCE_UID}, "query": query.influxql,
-            "rawQuery": true, "resultFormat": "time_series",
+            "rawQuery": true, "resultFormat": query.format(),
             "intervalMs": 10_000, "maxDataPoints": 43_200,
         },
     })

@@ -35,6 +35,12 @@ pub mod ids {
     pub const LAG: Place = ("cs-pipeline", 8);
     /// Pipeline health: the rejected share.
     pub const REJECTED: Place = ("cs-pipeline", 12);
+    /// Pipeline health: the share that came too late.
+    pub const TOO_LATE: Place = ("cs-pipeline", 27);
+    /// Pipeline health: the share that repeats what was counted.
+    pub const REPEATED: Place = ("cs-pipeline", 28);
+    /// Pipeline health: counted events that something is noted on.
+    pub const NOTES: Place = ("cs-pipeline", 29);
     /// Pipeline health: records that no total accounts for.
     pub const UNACCOUNTED: Place = ("cs-pipeline", 4);
     /// Pipeline health: points that InfluxDB refused.

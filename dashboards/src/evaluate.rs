@@ -1,12 +1,13 @@
 //! Decides an alert rule from real query results, the way Grafana's alerting does.
 //!
-//! Followed: each query is reduced to its last number; a query without any series makes the whole rule `NoData`; null
-//! makes the instance `NoData`, 0 normal, everything else (NaN too) firing. Left out: `for`, `keepFiringFor` and
-//! notification, which are about time and not about data.
+//! Followed: each query is reduced to its last number, or to the sum of all rows; a query without any series makes the
+//! whole rule `NoData`, whatever the others say; null makes the instance `NoData`, 0 normal, everything else (NaN too)
+//! firing; two results with the same labels are an error. Left out: `for`, `keepFiringFor` and notification, which are
+//! about time and not about data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::alert::{AlertRule, NoData};
+use crate::alert::{AlertRule, NoData, Reduced};
 use crate::math::{self, Labels, Numbers};
 use crate::series::Series;
 
@@ -44,12 +45,20 @@ pub fn evaluate<E: From<String>>(
     for asked in &rule.queries {
         let series = query(&asked.influxql_at(now_ms))?;
         empty |= series.is_empty();
-        variables.insert(asked.name, reduce(&series));
+        variables.insert(asked.name, reduce(asked.reduced, &series)?);
     }
     if empty {
         return Ok(vec![Instance { labels: Labels::new(), state: State::NoData }]);
     }
+    if let Some((name, expression)) = &rule.derived {
+        let derived = math::evaluate(expression, &variables)?;
+        variables.insert(*name, derived);
+    }
     let decided = math::evaluate(&rule.condition, &variables)?;
+    let distinct: BTreeSet<_> = decided.iter().map(|(labels, _)| labels).collect();
+    if distinct.len() < decided.len() {
+        return Err(E::from(format!("{}: two results with the same labels", rule.uid)));
+    }
     Ok(decided.into_iter().map(|(labels, value)| Instance { labels, state: state_of(value) }).collect())
 }
 
@@ -63,9 +72,22 @@ pub fn alerts(rule: &AlertRule, instances: &[Instance]) -> bool {
     })
 }
 
-/// The last number of each series, nulls dropped, as `reduce` with `last` and `dropNN` does.
-fn reduce(series: &[Series]) -> Numbers {
-    series.iter().map(|one| (one.labels.clone(), one.numbers().rev().flatten().next())).collect()
+/// The numbers of an answer, nulls dropped, as `reduce` with `dropNN` does.
+///
+/// # Errors
+/// If rows are to be summed that have labels: of a table with texts Grafana makes no series.
+fn reduce(how: Reduced, series: &[Series]) -> Result<Numbers, String> {
+    match how {
+        Reduced::Last => {
+            Ok(series.iter().map(|one| (one.labels.clone(), one.numbers().rev().flatten().next())).collect())
+        }
+        Reduced::SumOfRows => {
+            if let Some(labelled) = series.iter().find(|one| !one.labels.is_empty()) {
+                return Err(format!("rows with {:?} are no series", labelled.labels));
+            }
+            Ok(vec![(Labels::new(), Some(series.iter().flat_map(Series::numbers).flatten().sum()))])
+        }
+    }
 }
 
 const fn state_of(value: Option<f64>) -> State {
@@ -119,6 +141,44 @@ mod tests {
         };
         assert!(silent("cs-deadman"));
         assert!(!silent("cs-slo-burn-fast"));
+    }
+
+    /// Each query of a rule answered by what it names first: (in the statement, rows of one series each).
+    fn decided(uid: &str, answers: &[(&str, &[i64])]) -> Result<State, String> {
+        let unlabelled = |value: &i64| Series { labels: Labels::new(), ..series("", json!(value)) };
+        let instances = evaluate::<String>(&rule(uid), 0, |influxql| {
+            let answer = answers.iter().find(|(part, _)| influxql.contains(part));
+            Ok(answer.map_or(Vec::new(), |(_, rows)| rows.iter().map(unlabelled).collect()))
+        })?;
+        assert_eq!(instances.len(), 1);
+        Ok(instances[0].state)
+    }
+
+    #[test]
+    fn rows_of_measurements_add_up_and_those_that_are_missing_are_nothing() {
+        let both = "\"events\", ";
+        for (refused, all, state) in [
+            (&[300][..], &[300][..], State::Firing),
+            (&[300], &[9_000, 300], State::Firing),
+            (&[300], &[90_000, 300], State::Normal),
+            (&[19], &[19], State::Normal),
+            (&[], &[90_000], State::NoData),
+            (&[], &[], State::NoData),
+        ] {
+            assert_eq!(
+                decided("cs-rejected", &[(both, all), ("quality", refused)]),
+                Ok(state),
+                "{refused:?} of {all:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_is_an_error() {
+        let twice = decided("cs-deadman", &[("pipeline", &[1, 1])]);
+        assert_eq!(twice, Err("cs-deadman: two results with the same labels".to_owned()));
+        let labelled = [series("/a", json!(1))];
+        assert!(reduce(Reduced::SumOfRows, &labelled).unwrap_err().contains("/a"));
     }
 
     #[test]

@@ -93,9 +93,12 @@ impl Source {
     }
 
     /// Events per second from a count per window, right at every resolution while a bucket is no shorter than a window.
+    ///
+    /// The line break is Grafana's due: it takes what lies between this `/` and the next one on the line, as that of
+    /// `=~ /^${route:regex}$/`, for a regular expression, and escapes the dollar in it.
     #[must_use]
     pub fn per_second(&self, field: &'static str) -> String {
-        format!("{} * 1000.0 / $__interval_ms", self.sum(field))
+        format!("{} * 1000.0 / $__interval_ms\n", self.sum(field))
     }
 
     /// How fast a running total grows, per second; a restart counts as no growth.
@@ -115,11 +118,15 @@ impl Source {
     pub fn select(&self, expression: impl Into<String>) -> Select {
         Select {
             expression: expression.into(),
-            from: format!("\"{DATABASE}\".\"{}\".\"{}\"", self.bucket.policy(), self.measurement.name),
+            from: self.place(),
             conditions: vec!["$timeFilter".to_owned()],
             group_by: Vec::new(),
             tail: String::new(),
         }
+    }
+
+    fn place(&self) -> String {
+        format!("\"{DATABASE}\".\"{}\".\"{}\"", self.bucket.policy(), self.measurement.name)
     }
 
     /// The statement that lists a tag's values, for a dashboard variable.
@@ -155,6 +162,13 @@ impl Select {
             group_by: Vec::new(),
             tail: String::new(),
         }
+    }
+
+    /// Reads this measurement as well; a row of the answer is of one of them, as InfluxQL adds nothing up across measurements.
+    #[must_use]
+    pub fn and_from(mut self, other: &Source) -> Self {
+        self.from.push_str(&format!(", {}", other.place()));
+        self
     }
 
     /// Adds a condition.
@@ -232,6 +246,16 @@ mod tests {
             query.to_string(),
             "SELECT sum(\"errors\") * 1.0 / sum(\"requests\") FROM \"clickstream\".\"raw_10s\".\"http\" \
              WHERE $timeFilter AND \"route\" =~ /^${route:regex}$/ GROUP BY time($__interval), \"route\" fill(null)"
+        );
+    }
+
+    #[test]
+    fn two_measurements_are_one_statement() {
+        let [http, all] = [&HTTP, &processor_core::schema::HTTP_ALL].map(|it| Source::new(it, Bucket::Raw));
+        assert_eq!(
+            http.select(http.sum("requests")).and_from(&all).to_string(),
+            "SELECT sum(\"requests\") FROM \"clickstream\".\"raw_10s\".\"http\", \"clickstream\".\"raw_10s\".\"http_all\" \
+             WHERE $timeFilter"
         );
     }
 

@@ -18,6 +18,7 @@ pub mod evaluate;
 pub mod influxql;
 pub mod math;
 pub mod panel;
+pub mod quality;
 pub mod rules;
 pub mod sample;
 pub mod series;

@@ -16,6 +16,8 @@ pub enum Kind {
     Lines,
     /// Filled areas on top of each other.
     Stacked,
+    /// The same, as shares of their sum.
+    Shares,
     /// One row per series over time, coloured by the thresholds.
     Cells,
     /// A horizontal bar per series, the last value.
@@ -30,7 +32,7 @@ impl Kind {
     const fn plugin(self) -> &'static str {
         match self {
             Self::Stat | Self::Total => "stat",
-            Self::Lines | Self::Stacked => "timeseries",
+            Self::Lines | Self::Stacked | Self::Shares => "timeseries",
             Self::Cells => "status-history",
             Self::Bars => "bargauge",
             Self::Table => "table",
@@ -78,6 +80,7 @@ pub struct Panel {
     transformations: Vec<Value>,
     data_links: Vec<Value>,
     sort_by: Option<(&'static str, bool)>,
+    text_mode: &'static str,
 }
 
 impl Panel {
@@ -86,7 +89,7 @@ impl Panel {
     pub fn new(id: u32, kind: Kind, title: &'static str, unit: &'static str, description: &str) -> Self {
         let (width, height) = match kind {
             Kind::Stat | Kind::Total => (4, 4),
-            Kind::Lines | Kind::Stacked | Kind::Cells | Kind::Bars | Kind::Table => (12, 8),
+            Kind::Lines | Kind::Stacked | Kind::Shares | Kind::Cells | Kind::Bars | Kind::Table => (12, 8),
             Kind::AlertList => (8, 8),
         };
         Self {
@@ -106,6 +109,7 @@ impl Panel {
             transformations: Vec::new(),
             data_links: Vec::new(),
             sort_by: None,
+            text_mode: "auto",
         }
     }
 
@@ -127,6 +131,13 @@ impl Panel {
     #[must_use]
     pub const fn low_is(mut self, color: &'static str) -> Self {
         self.base_color = color;
+        self
+    }
+
+    /// Shows each number's name beside it, where it is one only, too.
+    #[must_use]
+    pub const fn named(mut self) -> Self {
+        self.text_mode = "value_and_name";
         self
     }
 
@@ -200,6 +211,12 @@ impl Panel {
             ("/^5(?!0[03])/", "semi-dark-red"),
         ];
         shades.into_iter().fold(self, |panel, (regex, color)| panel.color(regex, color))
+    }
+
+    /// Blue for repeats and orange for late records, as where totals are shown; rejections keep colours by name.
+    #[must_use]
+    pub fn reason_colors(self) -> Self {
+        self.color("/^duplicate$/", "blue").color("/^late$/", "orange")
     }
 
     /// A unit for one column of a table.
@@ -329,10 +346,13 @@ impl Panel {
                 "drawStyle": "line", "lineWidth": 2, "fillOpacity": 8, "showPoints": "never", "spanNulls": false,
                 "thresholdsStyle": {"mode": line}, "axisSoftMin": 0,
             }),
-            Kind::Stacked => json!({
-                "drawStyle": "line", "lineWidth": 1, "fillOpacity": 60, "showPoints": "never", "spanNulls": false,
-                "stacking": {"mode": "normal", "group": "A"}, "axisSoftMin": 0,
-            }),
+            Kind::Stacked | Kind::Shares => {
+                let mode = if self.kind == Kind::Shares { "percent" } else { "normal" };
+                json!({
+                    "drawStyle": "line", "lineWidth": 1, "fillOpacity": 60, "showPoints": "never", "spanNulls": false,
+                    "stacking": {"mode": mode, "group": "A"}, "axisSoftMin": 0,
+                })
+            }
             Kind::Cells => json!({"fillOpacity": 80, "lineWidth": 0}),
             Kind::Table => json!({"align": "auto", "filterable": true}),
             Kind::Stat | Kind::Total | Kind::Bars | Kind::AlertList => json!({}),
@@ -345,9 +365,9 @@ impl Panel {
             Kind::Stat | Kind::Total => json!({
                 "reduceOptions": reduce,
                 "graphMode": if self.kind == Kind::Stat { "area" } else { "none" },
-                "colorMode": "value", "justifyMode": "auto", "textMode": "auto", "orientation": "auto",
+                "colorMode": "value", "justifyMode": "auto", "textMode": self.text_mode, "orientation": "auto",
             }),
-            Kind::Lines | Kind::Stacked => json!({
+            Kind::Lines | Kind::Stacked | Kind::Shares => json!({
                 // Greatest first: with a line per route, the ones that matter are those on top.
                 "legend": {
                     "displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": ["lastNotNull", "max"],

@@ -8,9 +8,11 @@ use processor_core::schema;
 use crate::alert::{AlertRule, NoData, OnError, RuleQuery};
 use crate::boards::ids;
 use crate::influxql::{Bucket, Select, Source};
+use crate::quality::{records_only, rejections_only};
 use crate::slo::{
-    BURN_REQUESTS_MIN, Burn, FRESHNESS_P99_MS, LAG_RECORDS_MIN, LAG_S, LATENCY_P95_MS, REJECTED_RATIO,
-    ROUTE_ERROR_RATIO, ROUTE_REQUESTS_MIN, Slo, TRAFFIC_DROP_RATIO, TRAFFIC_REQUESTS_MIN, bucket_for,
+    BURN_REQUESTS_MIN, Burn, FAULTY_RECORDS_MIN, FRESHNESS_P99_MS, INCOMPLETE_RATIO, LAG_RECORDS_MIN, LAG_S,
+    LATE_RATIO, LATENCY_P95_MS, REJECTED_RATIO, REPEATED_RATIO, ROUTE_ERROR_RATIO, ROUTE_REQUESTS_MIN, Slo,
+    TRAFFIC_DROP_RATIO, TRAFFIC_REQUESTS_MIN, UNUSABLE_RATIO, bucket_for,
 };
 
 /// Every rule, those of a group in a row.
@@ -26,6 +28,10 @@ pub fn all(slo: &Slo) -> Vec<AlertRule> {
         dead_man(),
         freshness(),
         rejected(),
+        too_late(),
+        repeated(),
+        incomplete(),
+        unusable(),
         consumer_lag(),
         points_refused(),
         unaccounted(),
@@ -81,6 +87,7 @@ fn burn_fast(slo: &Slo) -> AlertRule {
         description: "At this rate 2 % of the month's error budget go in an hour and all of it in two days. Many users see \
                       errors now.",
         queries: burn_queries(slo, slo.fast()),
+        derived: None,
         condition: burn_condition(slo.fast()),
         limit: Some(slo.fast().factor),
         place: ids::BURN,
@@ -141,6 +148,7 @@ fn route_errors() -> AlertRule {
             RuleQuery::settled("ratio", SOON_S, &by_route(http.ratio("errors", "requests"))),
             RuleQuery::settled("requests", SOON_S, &by_route(http.sum("requests"))),
         ],
+        derived: None,
         condition: format!("$ratio > {ROUTE_ERROR_RATIO} && $requests >= {ROUTE_REQUESTS_MIN}"),
         limit: Some(ROUTE_ERROR_RATIO),
         place: ids::ROUTE_ERRORS,
@@ -211,6 +219,7 @@ fn dead_man() -> AlertRule {
             SOON_S,
             &pipeline.select(pipeline.call("count", "uptime_s")),
         )],
+        derived: None,
         condition: "$points < 1".to_owned(),
         limit: Some(1.0),
         place: ids::INSTANCES,
@@ -244,36 +253,132 @@ fn freshness() -> AlertRule {
     }
 }
 
-/// Rejected records in 5 minutes below which a share says nothing.
-const REJECTED_MIN: u32 = 20;
+/// How far back the rules on records look, seconds.
+const RECORDS_S: u32 = 300;
 
-fn rejected() -> AlertRule {
+/// All records: counted ones and those of `quality` that are no notes on counted ones. Either may have no series at all.
+fn all_records() -> RuleQuery {
+    let [events, quality] = [&schema::EVENTS, &schema::QUALITY].map(raw);
+    let all = events.select(events.sum("count")).and_from(&quality).and(records_only(&quality));
+    RuleQuery::settled("records", RECORDS_S, &all).summed()
+}
+
+/// The records or notes whose reason a condition picks.
+fn with_reason(condition: String) -> RuleQuery {
     let quality = raw(&schema::QUALITY);
-    let events = raw(&schema::EVENTS);
-    let rejected = quality
-        .select(quality.sum("count"))
-        .and(format!("{} !~ /^(duplicate|late)$/", quality.tag("reason")));
+    RuleQuery::settled("faulty", RECORDS_S, &quality.select(quality.sum("count")).and(condition))
+}
+
+fn reason_is(reason: &str) -> String {
+    format!("{} = '{reason}'", raw(&schema::QUALITY).tag("reason"))
+}
+
+/// A rule on the share of `faulty` in `whole`.
+fn share(faulty: RuleQuery, whole: RuleQuery, ratio: f64) -> AlertRule {
     AlertRule {
-        uid: "cs-rejected",
-        title: "Records are rejected",
-        summary: format!("{} records of the last 5 minutes are not events", value("rejected", WHOLE)),
-        description: "More than 1 % of the records do not parse or validate, usually after a change of whoever writes \
-                      them. They are in the dead-letter topic with the reason, and can be replayed.",
-        queries: vec![
-            RuleQuery::settled("rejected", 300, &rejected),
-            RuleQuery::settled("counted", 300, &events.select(events.sum("count"))),
-        ],
-        condition: format!(
-            "$rejected / ($rejected + $counted) > {REJECTED_RATIO} && $rejected >= {REJECTED_MIN}"
-        ),
-        limit: Some(REJECTED_RATIO),
-        place: ids::REJECTED,
+        derived: Some(("share", format!("${} / ${}", faulty.name, whole.name))),
+        condition: format!("$share > {ratio} && ${} >= {FAULTY_RECORDS_MIN}", faulty.name),
+        queries: vec![faulty, whole],
         for_s: 120,
         keep_firing_s: 120,
         severity: "warn",
+        // No fault is no series; without records there is nothing to say either, and other rules are there for that.
         no_data: NoData::Ok,
         on_error: OnError::KeepLast,
         ..dead_man()
+    }
+}
+
+fn rejected() -> AlertRule {
+    let quality = raw(&schema::QUALITY);
+    AlertRule {
+        uid: "cs-rejected",
+        title: "Records are rejected",
+        summary: format!(
+            "{} records of the last 5 minutes are not events, {} of all",
+            value("faulty", WHOLE),
+            value("share", "humanizePercentage")
+        ),
+        description: "More than 1 % of the records do not parse or validate, usually after a change of whoever writes \
+                      them. They are in the dead-letter topic with the reason, and can be replayed.",
+        limit: Some(REJECTED_RATIO),
+        place: ids::REJECTED,
+        ..share(with_reason(rejections_only(&quality)), all_records(), REJECTED_RATIO)
+    }
+}
+
+fn too_late() -> AlertRule {
+    AlertRule {
+        uid: "cs-late",
+        title: "Records come too late",
+        summary: format!(
+            "{} of the last 5 minutes' records are too late for their window",
+            value("share", "humanizePercentage")
+        ),
+        description: "More than 10 % of the records are dated so far behind the others of their partition that their \
+                      window is closed. They are in the topic for late records and in no other number.",
+        limit: Some(LATE_RATIO),
+        place: ids::TOO_LATE,
+        ..share(with_reason(reason_is(schema::QUALITY_LATE)), all_records(), LATE_RATIO)
+    }
+}
+
+fn repeated() -> AlertRule {
+    AlertRule {
+        uid: "cs-repeated",
+        title: "Records are mostly repeats",
+        summary: format!(
+            "{} of the last 5 minutes' records repeat an event that is counted",
+            value("share", "humanizePercentage")
+        ),
+        description: "More than half of the records have an event_id that was counted before. No number is wrong by it, \
+                      but somebody sends everything again, or gives different events the same id.",
+        limit: Some(REPEATED_RATIO),
+        place: ids::REPEATED,
+        ..share(with_reason(reason_is(schema::QUALITY_DUPLICATE)), all_records(), REPEATED_RATIO)
+    }
+}
+
+/// The events that are counted, which is what notes are made on.
+fn counted() -> RuleQuery {
+    let events = raw(&schema::EVENTS);
+    RuleQuery::settled("counted", RECORDS_S, &events.select(events.sum("count")))
+}
+
+fn incomplete() -> AlertRule {
+    AlertRule {
+        uid: "cs-incomplete",
+        title: "Events are mostly incomplete",
+        summary: format!(
+            "{} of the last 5 minutes' events lack a field that a number needs",
+            value("share", "humanizePercentage")
+        ),
+        description: "Nine in ten events are counted, but not everywhere: a field is missing. If it is the user, and most \
+                      visitors are not logged in, that is as it should be. If not, the field may be called \
+                      otherwise than the input is told.",
+        limit: None,
+        place: ids::NOTES,
+        for_s: 1_800,
+        severity: "ticket",
+        ..share(with_reason(reason_is("incomplete")), counted(), INCOMPLETE_RATIO)
+    }
+}
+
+fn unusable() -> AlertRule {
+    AlertRule {
+        uid: "cs-unusable",
+        title: "Events have values of no use",
+        summary: format!(
+            "{} of the last 5 minutes' events have a value that cannot be used",
+            value("share", "humanizePercentage")
+        ),
+        description: "More than 5 % of the events are counted without a field, because its value is of another kind: an \
+                      object where a text belongs, a text where a number does. What that field feeds is too low.",
+        limit: None,
+        place: ids::NOTES,
+        for_s: 600,
+        severity: "ticket",
+        ..share(with_reason(reason_is("unusable")), counted(), UNUSABLE_RATIO)
     }
 }
 

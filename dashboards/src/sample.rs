@@ -25,8 +25,26 @@ pub enum Fault {
     Silent,
     /// Results take half a minute: `cs-freshness`.
     Late,
-    /// One record in ten is not an event: `cs-rejected`.
+    /// One record in six is not an event: `cs-rejected`.
     Garbage,
+    /// No record is an event, so that nothing is counted: `cs-rejected`.
+    OnlyGarbage,
+    /// A quarter of the records is too late for its window: `cs-late`.
+    Overdue,
+    /// Every record is: `cs-late`.
+    OnlyOverdue,
+    /// Two records in three were counted before: `cs-repeated`.
+    Repeats,
+    /// Every record was: `cs-repeated`.
+    OnlyRepeats,
+    /// 19 of 20 events lack a field: `cs-incomplete`.
+    Incomplete,
+    /// Every event does: `cs-incomplete`.
+    OnlyIncomplete,
+    /// One event in ten has a value of no use: `cs-unusable`.
+    Unusable,
+    /// Every event has: `cs-unusable`.
+    OnlyUnusable,
     /// A minute's worth of records waits: `cs-consumer-lag`.
     Behind,
     /// InfluxDB refuses points: `cs-points-refused`.
@@ -37,7 +55,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 19] = [
         Self::Outage,
         Self::Errors,
         Self::Slow,
@@ -45,6 +63,15 @@ impl Fault {
         Self::Silent,
         Self::Late,
         Self::Garbage,
+        Self::OnlyGarbage,
+        Self::Overdue,
+        Self::OnlyOverdue,
+        Self::Repeats,
+        Self::OnlyRepeats,
+        Self::Incomplete,
+        Self::OnlyIncomplete,
+        Self::Unusable,
+        Self::OnlyUnusable,
         Self::Behind,
         Self::Refused,
         Self::Unaccounted,
@@ -60,7 +87,11 @@ impl Fault {
             Self::Quiet => "cs-traffic-drop",
             Self::Silent => "cs-deadman",
             Self::Late => "cs-freshness",
-            Self::Garbage => "cs-rejected",
+            Self::Garbage | Self::OnlyGarbage => "cs-rejected",
+            Self::Overdue | Self::OnlyOverdue => "cs-late",
+            Self::Repeats | Self::OnlyRepeats => "cs-repeated",
+            Self::Incomplete | Self::OnlyIncomplete => "cs-incomplete",
+            Self::Unusable | Self::OnlyUnusable => "cs-unusable",
             Self::Behind => "cs-consumer-lag",
             Self::Refused => "cs-points-refused",
             Self::Unaccounted => "cs-unaccounted",
@@ -150,6 +181,10 @@ impl Maker {
         let per_second = if self.has(Fault::Quiet) { REQUESTS_PER_S / 10 } else { REQUESTS_PER_S };
         // A wave of a tenth, so that lines are not flat.
         let total = per_second * self.seconds * (100 + (self.at / 60_000).rem_euclid(10)) / 100;
+        self.quality(points, total);
+        if matches!(self.fault, Some(Fault::OnlyGarbage | Fault::OnlyOverdue | Fault::OnlyRepeats)) {
+            return;
+        }
         let (mut by_status, mut errors_of_all) = ([("200", 0), ("404", 0), ("500", 0), ("503", 0)], 0);
         for (route, share, p95) in ROUTES {
             let requests = total * share / 100;
@@ -206,36 +241,68 @@ impl Maker {
         {
             self.push(points, &schema::EVENTS, &[kind], vec![integer(requests / divisor)]);
         }
-        let garbage = if self.has(Fault::Garbage) { requests / 5 } else { requests / 1_000 };
-        for (reason, count) in
-            [("duplicate", requests / 100), ("late", requests / 200), ("missing_field", garbage)]
-        {
-            self.push(points, &schema::QUALITY, &[reason], vec![integer(count)]);
+    }
+
+    /// What kept records from counting, and what is noted on those that count; `requests` as if nothing were wrong.
+    fn quality(&self, points: &mut Vec<Point>, requests: i64) {
+        let usual = [
+            ("duplicate", requests / 100),
+            ("late", requests / 200),
+            ("missing_field", requests / 1_000),
+            ("incomplete", requests / 5),
+            ("unusable", requests / 1_000),
+            ("repeated_checkout", requests / 2_000),
+        ];
+        // What `events` has of all types for so many requests.
+        let events = requests * 8 / 5;
+        let (reason, count, alone) = match self.fault {
+            Some(Fault::Garbage) => ("missing_field", requests / 5, false),
+            Some(Fault::OnlyGarbage) => ("missing_field", requests, true),
+            Some(Fault::Overdue) => ("late", events / 3, false),
+            Some(Fault::OnlyOverdue) => ("late", requests, true),
+            Some(Fault::Repeats) => ("duplicate", events * 2, false),
+            Some(Fault::OnlyRepeats) => ("duplicate", requests, true),
+            Some(Fault::Incomplete) => ("incomplete", events * 19 / 20, false),
+            Some(Fault::OnlyIncomplete) => ("incomplete", events, false),
+            Some(Fault::Unusable) => ("unusable", events / 10, false),
+            Some(Fault::OnlyUnusable) => ("unusable", events, false),
+            _ => ("", 0, false),
+        };
+        for (name, usually) in usual {
+            let count = if name == reason { count } else { usually };
+            if name == reason || !alone {
+                self.push(points, &schema::QUALITY, &[name], vec![integer(count)]);
+            }
         }
     }
 
+    /// Two currencies, of which one has a tenth of the checkouts.
     fn clicks(&self, points: &mut Vec<Point>) {
-        let checkouts = 4 * self.seconds;
-        let attributed = checkouts * 3 / 4;
-        let cents = |count: i64| integer(count * 4_990);
-        self.push(
-            points,
-            &schema::FIRST_CLICK,
-            &[],
-            vec![
-                integer(checkouts),
-                integer(attributed),
-                integer(checkouts - attributed),
-                cents(checkouts),
-                cents(attributed),
-                float(140.0),
-                float(1_900.0),
-            ],
-        );
-        for (i, campaign) in (1..).zip(CAMPAIGNS) {
-            let share = attributed / (1 + i);
-            let fields = vec![integer(share), float(share as f64), cents(share)];
-            self.push(points, &schema::ATTRIBUTION, &[campaign, "first_click"], fields);
+        for (currency, checkouts, price) in
+            [("EUR", 4 * self.seconds, 4_990), ("JPY", 4 * self.seconds / 10, 880_000)]
+        {
+            let attributed = checkouts * 3 / 4;
+            let cents = |count: i64| integer(count * price);
+            self.push(
+                points,
+                &schema::FIRST_CLICK,
+                &[currency],
+                vec![
+                    integer(checkouts),
+                    integer(checkouts * 4 / 5),
+                    integer(attributed),
+                    integer(checkouts - attributed),
+                    cents(checkouts),
+                    cents(attributed),
+                    float(140.0),
+                    float(1_900.0),
+                ],
+            );
+            for (i, campaign) in (1..).zip(CAMPAIGNS) {
+                let share = attributed / (1 + i);
+                let fields = vec![integer(share), float(share as f64), cents(share)];
+                self.push(points, &schema::ATTRIBUTION, &[campaign, currency, "first_click"], fields);
+            }
         }
     }
 

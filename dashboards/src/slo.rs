@@ -96,6 +96,17 @@ pub const TRAFFIC_REQUESTS_MIN: f64 = 1_000.0;
 pub const FRESHNESS_P99_MS: f64 = 10_000.0;
 /// Rejected records among all.
 pub const REJECTED_RATIO: f64 = 0.01;
+/// Records too late for their window among all.
+pub const LATE_RATIO: f64 = 0.1;
+/// Records that repeat an event among all: a retry now and then is usual, a whole topic sent again is not.
+pub const REPEATED_RATIO: f64 = 0.5;
+/// Events that lack a field among all counted. Visitors who are not logged in have no user, so a shop may be far up by
+/// nature; a field that is called otherwise than told is missing from every event.
+pub const INCOMPLETE_RATIO: f64 = 0.9;
+/// Events with a value of no use among all counted.
+pub const UNUSABLE_RATIO: f64 = 0.05;
+/// Records with a fault, in the time that a rule looks at, below which a share says nothing.
+pub const FAULTY_RECORDS_MIN: u32 = 20;
 /// Lag, as seconds of the current rate.
 pub const LAG_S: f64 = 30.0;
 /// Lag below which the rate says nothing, records.

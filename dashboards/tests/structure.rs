@@ -138,29 +138,99 @@ fn every_query_names_a_measurement_its_tags_and_its_fields() {
     for query in shown.chain(alerting) {
         let mut quoted = query.split('"').skip(1).step_by(2).filter(|name| *name != "clickstream");
         let policies = ["raw_10s", "rollup_1m", "rollup_1h"];
-        let measurement = schema::ALL
+        let measurements: Vec<_> = schema::ALL
             .into_iter()
-            .find(|measurement| query.contains(&format!("\".\"{}\"", measurement.name)))
-            .or_else(|| {
-                schema::ALL
-                    .into_iter()
-                    .find(|measurement| query.contains(&format!(".\"{}\"", measurement.name)))
-            })
-            .unwrap_or_else(|| panic!("no measurement in {query}"));
+            .filter(|measurement| query.contains(&format!(".\"{}\"", measurement.name)))
+            .collect();
+        assert!(!measurements.is_empty(), "no measurement in {query}");
         let aliases: BTreeSet<_> =
             query.split(" AS \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
         let unknown: Vec<_> = quoted
             .by_ref()
             .filter(|name| {
                 !(policies.contains(name)
-                    || *name == measurement.name
                     || aliases.contains(name)
-                    || measurement.tags.contains(name)
-                    || measurement.fields.iter().any(|(field, _)| field == name))
+                    || measurements.iter().any(|measurement| {
+                        *name == measurement.name
+                            || measurement.tags.contains(name)
+                            || measurement.fields.iter().any(|(field, _)| field == name)
+                    }))
             })
             .collect();
-        assert!(unknown.is_empty(), "{unknown:?} are not of {} in {query}", measurement.name);
+        assert!(unknown.is_empty(), "{unknown:?} are not of {measurements:?} in {query}");
     }
+}
+
+/// Everything that panels and rules ask, as it is written.
+fn statements() -> Vec<String> {
+    let boards = boards::all(&Slo::default());
+    let shown = boards.iter().flat_map(|board| board.panels().flat_map(|panel| &panel.queries));
+    let rules = alert_rules(&Slo::default());
+    let asked = rules.iter().flat_map(|rule| &rule.queries);
+    shown.map(|query| query.influxql.clone()).chain(asked.map(|query| query.influxql.clone())).collect()
+}
+
+/// Grafana's InfluxQL plugin takes what lies between two slashes on a line for a regular expression, and escapes the
+/// variables in it: InfluxDB answers 400.
+#[test]
+fn a_division_by_the_interval_ends_its_line() {
+    let divided: Vec<_> =
+        statements().into_iter().filter(|query| query.contains("/ $__interval_ms")).collect();
+    assert!(divided.len() > 10, "{} statements", divided.len());
+    for query in divided {
+        for rest in query.split("/ $__interval_ms").skip(1) {
+            assert!(rest.starts_with('\n'), "{query}");
+        }
+    }
+}
+
+/// A sum of yen and euros is a number of nothing.
+#[test]
+fn money_is_shown_and_judged_by_currency() {
+    let money: Vec<_> = statements().into_iter().filter(|query| query.contains("revenue_cents")).collect();
+    assert!(money.len() > 4, "{} statements", money.len());
+    for query in &money {
+        let grouped = query.split(" GROUP BY ").nth(1).is_some_and(|by| by.contains("\"currency\""));
+        assert!(grouped, "{query}");
+    }
+    for board in generated_boards() {
+        for panel in panels(&board) {
+            let title = &panel["title"];
+            let targets = panel["targets"].as_array().unwrap();
+            let asks = |target: &Value| target["query"].as_str().unwrap().contains("revenue_cents");
+            for target in targets.iter().filter(|target| asks(target)) {
+                let tabled = panel["type"] == "table"
+                    && panel["transformations"][0]["options"]["renameByName"]["currency"] == "Currency";
+                let named = target["alias"].as_str().unwrap().contains("$tag_currency");
+                assert!(tabled || named, "{title} does not say which currency");
+                let lone = panel["type"] == "stat" && panel["options"]["textMode"] != "value_and_name";
+                assert!(!lone, "{title} leaves out the name where there is one currency");
+            }
+            let unit = panel["fieldConfig"].to_string();
+            assert!(!unit.contains("\"currency"), "{title}: a unit of one currency");
+        }
+    }
+}
+
+/// Notes are on counted events: added to records they would count those twice.
+#[test]
+fn no_query_takes_notes_for_records() {
+    let notes = schema::QUALITY_NOTES.join("|");
+    let (mut records, mut noted) = (0, 0);
+    for query in statements().into_iter().filter(|query| query.contains(".\"quality\"")) {
+        let one = |reason: &str| query.contains(&format!("\"reason\" = '{reason}'"));
+        let without_notes =
+            query.split(" !~ /^(").nth(1).is_some_and(|rest| rest.contains(&format!("{notes})$/")));
+        let notes_only = query.contains(&format!("\"reason\" =~ /^({notes})$/"))
+            || schema::QUALITY_NOTES.iter().any(|note| one(note));
+        let records_only = without_notes || one(schema::QUALITY_LATE) || one(schema::QUALITY_DUPLICATE);
+        assert!(notes_only != records_only, "{query}");
+        // Only what is all records reads the counted ones as well.
+        assert!(!query.contains(".\"events\"") || without_notes, "{query}");
+        records += usize::from(records_only);
+        noted += usize::from(notes_only);
+    }
+    assert!(records > 5 && noted > 2, "{records} statements about records, {noted} about notes");
 }
 
 #[test]
@@ -219,8 +289,9 @@ fn rules_are_complete_and_their_texts_survive_the_environment() {
         assert!(!rule.title.contains('$'), "{}", rule.uid);
         assert!(!rule.summary.contains("${") && !rule.description.contains("${"), "{}", rule.uid);
         for query in &rule.queries {
+            let derived = rule.derived.as_ref().map_or("", |(_, expression)| expression);
             assert!(
-                rule.condition.contains(&format!("${}", query.name)),
+                [&rule.condition, derived].into_iter().any(|text| text.contains(&format!("${}", query.name))),
                 "{}: {} is unused",
                 rule.uid,
                 query.name

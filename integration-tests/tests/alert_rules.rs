@@ -91,6 +91,66 @@ fn each_fault_makes_its_rule_fire() {
     }
 }
 
+/// The rules on records: with everything at fault, with some, without any fault, without any data, and when it is over.
+///
+/// One after the other on one server, ten minutes each, which is more than the rules look back.
+#[test]
+fn rules_on_records_see_all_none_no_data_and_the_end() {
+    let faults = [
+        (Fault::Garbage, Fault::OnlyGarbage),
+        (Fault::Overdue, Fault::OnlyOverdue),
+        (Fault::Repeats, Fault::OnlyRepeats),
+        (Fault::Incomplete, Fault::OnlyIncomplete),
+        (Fault::Unusable, Fault::OnlyUnusable),
+    ];
+    let on_records: Vec<_> = faults.iter().map(|(fault, _)| fault.rule()).collect();
+    let rules: Vec<_> =
+        alert_rules(&Slo::default()).into_iter().filter(|rule| on_records.contains(&rule.uid)).collect();
+    assert_eq!(rules.len(), faults.len());
+    let influx = Influx::start_own();
+    let raw = &influx.buckets().raw;
+    let (start, length) = (now_ms() - 6 * HOUR_MS, 10 * MINUTE_MS);
+    let mut at = start;
+    let mut then = |fault: Option<Fault>| {
+        let scenario = Scenario { from_ms: at, to_ms: at + length, fault: fault.map(|fault| (fault, at)) };
+        at += length;
+        (scenario.lines(Resolution::Raw), at)
+    };
+    let firing = |at: i64| -> Vec<&str> {
+        let fires = |rule: &&AlertRule| dashboards::evaluate::alerts(rule, &decided(&influx, rule, at));
+        rules.iter().filter(fires).map(|rule| rule.uid).collect()
+    };
+
+    for rule in &rules {
+        let states: Vec<_> = decided(&influx, rule, start).into_iter().map(|it| it.state).collect();
+        assert_eq!(states, [State::NoData], "{} without any data", rule.uid);
+        assert!(!dashboards::evaluate::alerts(rule, &decided(&influx, rule, start)), "{}", rule.uid);
+    }
+    let (lines, end) = then(None);
+    let flawless: String = lines
+        .lines()
+        .filter(|line| !line.starts_with("quality,"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    influx.write(raw, &flawless);
+    assert_eq!(firing(end), [""; 0], "every event counts, and quality has no series");
+    let (lines, end) = then(None);
+    influx.write(raw, &lines);
+    assert_eq!(firing(end), [""; 0], "some of everything, as usual");
+    for (some, all) in faults {
+        for fault in [some, all] {
+            let (lines, end) = then(Some(fault));
+            influx.write(raw, &lines);
+            assert_eq!(firing(end), [fault.rule()], "{fault:?}");
+            let (lines, end) = then(None);
+            influx.write(raw, &lines);
+            assert_eq!(firing(end), [""; 0], "after {fault:?}");
+        }
+    }
+    assert!(at < now_ms());
+    let after = firing(at + HOUR_MS);
+    assert_eq!(after, [""; 0], "nothing any more");
+}
+
 #[test]
 fn a_broken_route_alerts_alone() {
     let now = now_ms();

@@ -152,10 +152,20 @@ pub const FIRST_CLICK: Measurement = Measurement {
     ],
 };
 
-/// Records that were not counted, by reason (`duplicate`, `late`, or a rejection reason), and events that were, but not
-/// in everything (`incomplete`, `unusable`, `repeated_checkout`).
+/// What kept records from counting, by reason; and notes on events that count, but not in everything ([`QUALITY_NOTES`]).
 pub const QUALITY: Measurement =
     Measurement { name: "quality", tags: &["reason"], fields: &[("count", Integer)] };
+
+/// Reasons of [`QUALITY`] that are notes on counted events, one at most of each on an event. They are no records of their
+/// own: every other reason and the counts of [`EVENTS`] add up to all records, these do not belong in that sum.
+pub const QUALITY_NOTES: [&str; 3] = ["incomplete", "unusable", "repeated_checkout"];
+
+/// The reason of [`QUALITY`] for an event that was counted before.
+pub const QUALITY_DUPLICATE: &str = "duplicate";
+
+/// The reason of [`QUALITY`] for an event whose window is closed. What is neither this, nor [`QUALITY_DUPLICATE`], nor one
+/// of [`QUALITY_NOTES`] is a rejection's.
+pub const QUALITY_LATE: &str = "late";
 
 /// The health of a component, on the wall clock, every 10 s even without traffic. Counts are totals since its start.
 pub const PIPELINE: Measurement = Measurement {

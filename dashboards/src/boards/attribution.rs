@@ -25,12 +25,32 @@ pub(super) fn board() -> Board {
     }
 }
 
+/// What amounts are shown in: hundredths are written, and the series' name says of which currency.
+const MONEY_UNIT: &str = "locale";
+
+const NOT_SUMMED: &str = "One number for each currency, as different ones do not add up; `none` where events name none and \
+                          `commerce.default_currency` is not set.";
+
 fn totals() -> Vec<Panel> {
     let clicks = chosen(&schema::FIRST_CLICK);
+    let money = |field| clicks.select(format!("{} / 100.0", clicks.sum(field))).by(clicks.tag("currency"));
     vec![
-        Panel::new(1, Kind::Total, "Checkouts", "short", "Checkouts in the shown range, each counted once.")
-            .query("checkouts", &clicks.select(clicks.sum("checkouts")))
-            .size(6, 4),
+        Panel::new(
+            1,
+            Kind::Total,
+            "Checkouts",
+            "short",
+            "Lines of checkouts in the shown range: products of an order, each counted once.",
+        )
+        .query("checkouts", &clicks.select(clicks.sum("checkouts"))),
+        Panel::new(
+            12,
+            Kind::Total,
+            "Orders",
+            "short",
+            "Different checkout_ids in the shown range, each in the window of its first line.",
+        )
+        .query("orders", &clicks.select(clicks.sum("orders"))),
         Panel::new(
             2,
             Kind::Total,
@@ -41,31 +61,38 @@ fn totals() -> Vec<Panel> {
         .query("attributed", &clicks.select(clicks.ratio("attributed", "checkouts")))
         .max(1.0)
         .low_is("orange")
-        .thresholds(&[(0.6, "green")])
-        .size(6, 4),
+        .thresholds(&[(0.6, "green")]),
         Panel::new(
             3,
             Kind::Total,
             "Revenue",
-            "currencyUSD",
-            "Sum of the checkouts' amounts; summed in cents, shown in units.",
+            MONEY_UNIT,
+            &format!("Sum of the checkouts' amounts; summed in hundredths, shown in units. {NOT_SUMMED}"),
         )
-        .query("revenue", &clicks.select(format!("{} / 100.0", clicks.sum("revenue_cents"))))
+        .query("$tag_currency", &money("revenue_cents"))
+        .named()
         .size(6, 4),
         Panel::new(
             4,
             Kind::Total,
             "Attributed revenue",
-            "currencyUSD",
-            "Sum of the amounts of attributed checkouts.",
+            MONEY_UNIT,
+            &format!("Sum of the amounts of attributed checkouts. {NOT_SUMMED}"),
         )
-        .query("revenue", &clicks.select(format!("{} / 100.0", clicks.sum("attributed_revenue_cents"))))
+        .query("$tag_currency", &money("attributed_revenue_cents"))
+        .named()
         .size(6, 4),
     ]
 }
 
 fn over_time() -> Vec<Panel> {
     let clicks = chosen(&schema::FIRST_CLICK);
+    let revenue = |field| {
+        clicks
+            .select(format!("{} / 100.0", clicks.per_second(field)))
+            .by(clicks.tag("currency"))
+            .per_interval("0")
+    };
     vec![
         Panel::new(
             5,
@@ -87,13 +114,13 @@ fn over_time() -> Vec<Panel> {
             Kind::Lines,
             "From first click to checkout",
             "s",
-            "Percentiles of each window's attributed checkouts; the interval shows the median of its windows' p50 and the \
-             greatest p95, as percentiles do not add up. Windows without a checkout are left out.",
+            "Percentiles of each window's attributed checkouts, by currency; the interval shows the greatest of them, as \
+             percentiles do not add up. Windows without a checkout are left out.",
         )
         .query(
             "p50",
             &clicks
-                .select(clicks.call("median", "lag_p50_s"))
+                .select(clicks.max("lag_p50_s"))
                 .and(format!("{} > 0", clicks.field("attributed")))
                 .per_interval("null"),
         )
@@ -104,14 +131,16 @@ fn over_time() -> Vec<Panel> {
                 .and(format!("{} > 0", clicks.field("attributed")))
                 .per_interval("null"),
         ),
-        Panel::new(8, Kind::Lines, "Revenue per second", "currencyUSD", "Amounts of the interval's checkouts ÷ its seconds.")
-            .query("all", &clicks.select(format!("{} / 100.0", clicks.per_second("revenue_cents"))).per_interval("0"))
-            .query(
-                "attributed",
-                &clicks
-                    .select(format!("{} / 100.0", clicks.per_second("attributed_revenue_cents")))
-                    .per_interval("0"),
-            ),
+        Panel::new(
+            8,
+            Kind::Lines,
+            "Revenue per second, by currency",
+            MONEY_UNIT,
+            "Amounts of the interval's checkouts ÷ its seconds, all and attributed; a line for each currency, as different \
+             ones do not add up.",
+        )
+        .query("$tag_currency", &revenue("revenue_cents"))
+        .query("$tag_currency attributed", &revenue("attributed_revenue_cents")),
     ]
 }
 
@@ -142,22 +171,24 @@ fn campaigns() -> Vec<Panel> {
             Kind::Table,
             "Campaigns and models",
             "short",
-            "Over the shown range, by campaign and attribution model.",
+            "Over the shown range, by campaign, attribution model and currency: revenue is in the row's currency.",
         )
-        .query("", &by_campaign(columns).by(credit.tag("model")))
+        .query("", &by_campaign(columns).by(credit.tag("model")).by(credit.tag("currency")))
         .transform(
             "organize",
             &json!({
                 "excludeByName": {"Time": true, "time": true},
                 // Grafana gives columns of tags in any order.
-                "indexByName": {"campaign": 0, "model": 1, "conversions": 2, "credit": 3, "revenue": 4},
+                "indexByName": {
+                    "campaign": 0, "model": 1, "conversions": 2, "credit": 3, "revenue": 4, "currency": 5,
+                },
                 "renameByName": {
                     "campaign": "Campaign", "model": "Model", "conversions": "Conversions", "credit": "Credit",
-                    "revenue": "Revenue",
+                    "revenue": "Revenue", "currency": "Currency",
                 },
             }),
         )
-        .column_unit("Revenue", "currencyUSD")
+        .column_unit("Revenue", MONEY_UNIT)
         .sorted_by("Credit")
         .size(24, 9),
     ]

@@ -4,7 +4,11 @@ use super::{chosen, ids, raw};
 use crate::board::{Board, Row, Variable};
 use crate::influxql::Select;
 use crate::panel::{Kind, Panel};
-use crate::slo::{FRESHNESS_P99_MS, LAG_RECORDS_MIN, REJECTED_RATIO};
+use crate::quality::{notes_only, records_only};
+use crate::slo::{
+    FRESHNESS_P99_MS, INCOMPLETE_RATIO, LAG_RECORDS_MIN, LATE_RATIO, REJECTED_RATIO, REPEATED_RATIO,
+    UNUSABLE_RATIO,
+};
 
 /// Can the other dashboards be believed?
 pub(super) fn board() -> Board {
@@ -174,20 +178,27 @@ fn in_time() -> Vec<Panel> {
 fn nothing_lost() -> Vec<Panel> {
     let pipeline = raw(&schema::PIPELINE);
     let quality = chosen(&schema::QUALITY);
-    let share = format!("{} / {}", pipeline.growth("rejected"), pipeline.growth("consumed"));
+    let share_of =
+        |field| rate_by_instance(&format!("{} / {}", pipeline.growth(field), pipeline.growth("consumed")));
     vec![
+        every_record(),
         Panel::new(
             11,
             Kind::Stacked,
             "Not counted, per second, by reason",
             "eps",
             "Duplicates, records too late for their window, and rejections by reason ÷ seconds of the interval. The \
-             original bytes are in the .late and .dlq topics: `processor dlq list`.",
+             original bytes of late and rejected ones are in the .late and .dlq topics: `processor dlq list`.",
         )
         .query(
             "$tag_reason",
-            &quality.select(quality.per_second("count")).by(quality.tag("reason")).per_interval("0"),
-        ),
+            &quality
+                .select(quality.per_second("count"))
+                .and(records_only(&quality))
+                .by(quality.tag("reason"))
+                .per_interval("0"),
+        )
+        .reason_colors(),
         Panel::new(
             ids::REJECTED.1,
             Kind::Lines,
@@ -195,8 +206,30 @@ fn nothing_lost() -> Vec<Panel> {
             "percentunit",
             "Records that are not events ÷ consumed records. The red line is the alert's limit.",
         )
-        .query("$tag_instance", &rate_by_instance(&share))
-        .thresholds(&[(REJECTED_RATIO, "red")]),
+        .query("$tag_instance", &share_of("rejected"))
+        .thresholds(&[(REJECTED_RATIO, "red")])
+        .size(8, 8),
+        Panel::new(
+            ids::TOO_LATE.1,
+            Kind::Lines,
+            "Late share",
+            "percentunit",
+            "Records too late for their window ÷ consumed records. The red line is the alert's limit.",
+        )
+        .query("$tag_instance", &share_of("late"))
+        .thresholds(&[(LATE_RATIO, "red")])
+        .size(8, 8),
+        Panel::new(
+            ids::REPEATED.1,
+            Kind::Lines,
+            "Repeated share",
+            "percentunit",
+            "Records whose event_id was counted before ÷ consumed records. The red line is the alert's limit.",
+        )
+        .query("$tag_instance", &share_of("duplicates"))
+        .thresholds(&[(REPEATED_RATIO, "red")])
+        .size(8, 8),
+        notes(),
         Panel::new(
             13,
             Kind::Stacked,
@@ -220,8 +253,66 @@ fn nothing_lost() -> Vec<Panel> {
             "Windows that are open, and epochs that are sealed but not yet committed: these rise while InfluxDB is away.",
         )
         .query("open windows $tag_instance", &by_instance(pipeline.max("open_windows")))
-        .query("epochs in flight $tag_instance", &by_instance(pipeline.max("epochs_in_flight"))),
+        .query("epochs in flight $tag_instance", &by_instance(pipeline.max("epochs_in_flight")))
+        .size(24, 7),
     ]
+}
+
+/// Everything that was read, by what became of it: each share is against all records.
+fn every_record() -> Panel {
+    let events = chosen(&schema::EVENTS);
+    let quality = chosen(&schema::QUALITY);
+    Panel::new(
+        30,
+        Kind::Shares,
+        "What became of every record",
+        "eps",
+        "The shares of counted events, and of what was not counted by reason, in all records of the interval; the legend \
+         has them per second. Notes on counted events have a panel of their own.",
+    )
+    .query("counted", &events.select(events.per_second("count")).per_interval("0"))
+    .query(
+        "$tag_reason",
+        &quality
+            .select(quality.per_second("count"))
+            .and(records_only(&quality))
+            .by(quality.tag("reason"))
+            .per_interval("0"),
+    )
+    .color("/^counted$/", "green")
+    .reason_colors()
+}
+
+/// Notes are on counted events, so those are what they are to be compared with; one event may have several.
+fn notes() -> Panel {
+    let events = chosen(&schema::EVENTS);
+    let quality = chosen(&schema::QUALITY);
+    Panel::new(
+        ids::NOTES.1,
+        Kind::Lines,
+        "Counted, but not everywhere, per second",
+        "eps",
+        &format!(
+            "Counted events, and those of them that lack a field some number needs (incomplete: the user of a visitor who is \
+             not logged in, too), have a value of no use (unusable), or repeat a line of a checkout (repeated_checkout) ÷ \
+             seconds of the interval. Alerts from {} % incomplete and from {} % unusable.",
+            INCOMPLETE_RATIO * 100.0,
+            UNUSABLE_RATIO * 100.0
+        ),
+    )
+    .query("counted", &events.select(events.per_second("count")).per_interval("0"))
+    .query(
+        "$tag_reason",
+        &quality
+            .select(quality.per_second("count"))
+            .and(notes_only(&quality))
+            .by(quality.tag("reason"))
+            .per_interval("0"),
+    )
+    .color("/^counted$/", "green")
+    .color("/^incomplete$/", "orange")
+    .color("/^unusable$/", "red")
+    .color("/^repeated_checkout$/", "blue")
 }
 
 fn epochs() -> Vec<Panel> {

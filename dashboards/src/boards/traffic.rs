@@ -6,7 +6,7 @@ use crate::board::{Board, Row};
 use crate::panel::{Kind, Panel};
 
 /// One for each type, as Grafana's choice by name gives some that are stacked upon each other the same.
-const EVENT_COLORS: [(&str, &str); 10] = [
+const EVENT_COLORS: [(&str, &str); 11] = [
     ("page_view", "blue"),
     ("search", "purple"),
     ("product_click", "green"),
@@ -16,6 +16,7 @@ const EVENT_COLORS: [(&str, &str); 10] = [
     ("purchase", "dark-green"),
     ("ad_click", "light-blue"),
     ("conversion", "dark-purple"),
+    ("refund", "dark-red"),
     ("other", "gray"),
 ];
 

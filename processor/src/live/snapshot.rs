@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use processor_core::schema::QUALITY_NOTES;
+
 use super::State;
 use super::rows::{
     AnnotationRow, CampaignRow, FirstClickTotals, Moment, Recent, RevenueRow, RouteRow, Snapshot, TopRow,
@@ -35,7 +37,7 @@ pub(super) fn take(state: &State, size_ms: i64, moment: Moment) -> Snapshot {
         users: latest.map(|window| top_rows(&window.users)).unwrap_or_default(),
         first_click: first_click(state),
         events_per_s: events_per_s(state, &span),
-        quality: summed(state, |window| &window.quality),
+        quality: uncounted(state),
         annotations: annotations(state),
         omitted_points: state.omitted_points,
     }
@@ -227,6 +229,13 @@ fn first_click(state: &State) -> FirstClickTotals {
             .then(a.campaign.cmp(&b.campaign))
     });
     totals
+}
+
+/// What is noted on counted events is left out: those records are in the counts.
+fn uncounted(state: &State) -> BTreeMap<Arc<str>, u64> {
+    let mut reasons = summed(state, |window| &window.quality);
+    reasons.retain(|reason, _| !QUALITY_NOTES.contains(&&**reason));
+    reasons
 }
 
 fn events_per_s(state: &State, span: &RecentSpan) -> BTreeMap<Arc<str>, f64> {

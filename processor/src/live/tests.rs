@@ -163,6 +163,15 @@ fn amounts_in_several_currencies_stay_apart() {
 }
 
 #[test]
+fn notes_on_counted_events_are_no_records_that_were_not_counted() {
+    let live = Live::new(SIZE);
+    let of_reason = |reason, count| point(&schema::QUALITY, &[reason], vec![int(count)], T0);
+    live.observe(&[of_reason("late", 2), of_reason("missing_field", 3), of_reason("incomplete", 90)]);
+    let quality: Vec<_> = live.snapshot(complete()).quality.into_iter().collect();
+    assert_eq!(quality, [(Arc::from("late"), 2), (Arc::from("missing_field"), 3)]);
+}
+
+#[test]
 fn top_lists_are_of_the_latest_complete_window_without_empty_ranks() {
     let live = Live::new(SIZE);
     live.observe(&[all(T0, 9, 0), top("01", "/a", T0, 9), top("02", "", T0, 0)]);
