@@ -215,7 +215,12 @@ impl FieldSet {
 
     /// Each of them, in the contract's order.
     pub fn iter(self) -> impl Iterator<Item = Field> {
-        Field::ALL.into_iter().filter(move |field| self.contains(*field))
+        let mut left = self;
+        std::iter::from_fn(move || {
+            let field = left.first()?;
+            left.remove(field);
+            Some(field)
+        })
     }
 }
 

@@ -48,9 +48,7 @@ fn is_valid(event: &Value) -> bool {
         && event["event_timestamp"].as_f64() < Some(4e9)
         && event["event_type"].as_str().is_some_and(known)
         && (event["event_type"] != "checkout" || event["checkout_id"].is_string())
-        && (event["url"].is_null() || event["url"].is_string())
-        && (event["http_status"].is_null()
-            || event["http_status"].as_u64().is_some_and(|s| (100..600).contains(&s)))
+        && (event["event_type"] != "product_click" || event["product_id"].is_string())
 }
 
 fn read(lines: &[String]) -> Reading {

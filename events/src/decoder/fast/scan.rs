@@ -327,7 +327,7 @@ impl Decimal {
             0..SECONDS_END => self.integer * 1_000_000 + self.fraction_cut_to(6),
             SECONDS_END..MILLIS_END => self.integer * 1_000 + self.fraction_cut_to(3),
             MILLIS_END..MICROS_LIMIT => self.integer,
-            _ => return None,
+            nanos => nanos / 1_000, // of at most 19 digits
         };
         in_range(micros as i64)
     }
