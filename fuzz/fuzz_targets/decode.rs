@@ -4,13 +4,26 @@
 
 #![no_main]
 
-use events::{Decoder, DecoderOptions, Mapping, Reason};
+use events::{Decoder, DecoderOptions, EventType, Mapping, Reason};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 
 fuzz_target!(|records: &[u8]| {
-    let fields = [("ip".to_owned(), "referrer".to_owned()), ("ts".to_owned(), "event_timestamp".to_owned())];
-    let options = DecoderOptions { mapping: Mapping { fields: fields.into(), ..Mapping::default() }, max_bytes: 4_096, ..DecoderOptions::default() };
+    let fields = [
+        ("ip", "referrer"),
+        ("ts", "event_timestamp"),
+        ("visitor", "user_id"),
+        ("properties.path", "url"),
+        ("properties.products.0.id", "product_id"),
+        ("context.page.took", "latency_s"),
+    ];
+    let mapping = Mapping {
+        fields: fields.map(|(theirs, ours)| (theirs.to_owned(), ours.to_owned())).into(),
+        event_types: [("AddToCart".to_owned(), EventType::AddToCart)].into(),
+        ignore: vec!["category".to_owned()],
+        ..Mapping::default()
+    };
+    let options = DecoderOptions { mapping, max_bytes: 4_096, ..DecoderOptions::default() };
     let mut decoder = Decoder::new(&options).expect("the options are valid");
     for record in records.split(|byte| *byte == b'\n') {
         let record = Some(record);
@@ -25,6 +38,7 @@ fuzz_target!(|records: &[u8]| {
         let reason = slow.err().map(|rejection| rejection.reason);
         if !matches!(reason, Some(Reason::NotJson | Reason::EmptyValue | Reason::TooLarge)) {
             let record = record.unwrap_or_default();
+            let record = record.strip_prefix("\u{feff}".as_bytes()).unwrap_or(record);
             assert!(serde_json::from_slice::<IgnoredAny>(record).is_ok(), "accepted what is not JSON");
         }
     }
