@@ -39,14 +39,16 @@ fn a_letter_of_the_future_is_counted_once_in_its_own_partition_once_its_time_has
         found if found >= 2 => Ok(()),
         found => Err(format!("{found} are")),
     });
-    assert_eq!(
-        case.kafka.end_offsets(&case.names.topic),
-        [0, 0, 4, 0],
-        "each was sent once more, where it was"
+    assert_eq!(case.kafka.read_all(&case.names.topic).len(), 4, "each was sent once more");
+    // The end of a transaction takes an offset, too.
+    let ends = case.kafka.end_offsets(&case.names.topic);
+    assert!(
+        ends.iter().enumerate().all(|(at, end)| (at == PARTITION as usize) == (*end > 0)),
+        "{ends:?}: where it was"
     );
     eventually("the replays are read to their end", || {
         let committed = case.kafka.committed(&case.names.group, &case.names.topic);
-        if committed[PARTITION as usize] == Some(4) { Ok(()) } else { Err(format!("{committed:?}")) }
+        if committed[PARTITION as usize] >= Some(4) { Ok(()) } else { Err(format!("{committed:?}")) }
     });
     assert_eq!(processor.terminate(), 0, "{}", processor.process.log());
     assert_eq!(raw_requests(&case), 2);
