@@ -31,7 +31,8 @@ pub struct Merge {
     closed_through: i64,
     next_offset: i64,
     replay_until: i64,
-    committed_frontier: i64,
+    /// The greatest that was committed or handed out: where a task is idle, others have gone on from there.
+    frontier: i64,
     fresh: Vec<Freshness>,
     repeated: u64,
 }
@@ -124,7 +125,7 @@ impl Merge {
             closed_through: checkpoint.closed_through,
             next_offset: checkpoint.replay_offset,
             replay_until: checkpoint.next_offset,
-            committed_frontier: checkpoint.frontier,
+            frontier: checkpoint.frontier,
             fresh: Vec::new(),
             repeated: 0,
         }
@@ -239,6 +240,7 @@ impl Merge {
             });
         }
         out.fresh.append(&mut self.fresh);
+        self.frontier = self.frontier().map_or(NOT_BEGUN, Timestamp::micros);
         let through = self.watermark();
         if through > self.closed_through {
             self.closed_through = through;
@@ -263,7 +265,8 @@ impl Merge {
     }
 
     /// The minimum watermark over the tasks that are not idle; where all are, the greatest. `None` before every
-    /// task has reported. Idle tasks take it over, so that none holds the others back.
+    /// task has reported. Idle tasks take it over, so that none holds the others back; so it stays where a task wakes up
+    /// that has not, and is behind.
     #[must_use]
     pub fn frontier(&self) -> Option<Timestamp> {
         let frontier = if self.all_reported() {
@@ -272,7 +275,7 @@ impl Merge {
         } else {
             NOT_BEGUN
         };
-        let frontier = frontier.max(self.committed_frontier);
+        let frontier = frontier.max(self.frontier);
         (frontier != NOT_BEGUN).then(|| Timestamp::from_micros(frontier))
     }
 
@@ -400,6 +403,23 @@ mod tests {
 
     fn message(task: u32, body: Body, partial: &[u8]) -> Vec<u8> {
         Message { part: 0, origin: 7, task, body }.encode(partial)
+    }
+
+    #[test]
+    fn the_frontier_stays_where_a_task_wakes_up_behind_it() {
+        let options = Arc::new(Options::default());
+        let mut merge = Merge::new(options, 7, &MergeCheckpoint::parse(0, ""));
+        let mut said = |offset, task, seconds: i64, idle| {
+            let watermark = START + seconds * 1_000_000;
+            let progress = Progress { tasks: 2, watermark, idle, fresh: Freshness::default() };
+            merge.message(offset, &message(task, Body::Progress(progress), &[])).unwrap();
+            merge.emit(&mut MergeOutputs::default()).unwrap();
+            merge.checkpoint().frontier
+        };
+        assert_eq!(said(0, 0, 60, true), NOT_BEGUN);
+        assert_eq!(said(1, 1, 10, true), START + 60_000_000, "all are idle: the greatest");
+        assert_eq!(said(2, 1, 11, false), START + 60_000_000);
+        assert_eq!(said(3, 1, 70, false), START + 70_000_000);
     }
 
     #[test]

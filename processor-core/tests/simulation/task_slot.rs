@@ -75,6 +75,7 @@ impl TaskSlot {
         self.task.tick(now, &[true], Some(Timestamp::from_micros(to)), &mut out);
         self.wait(2_000); // then the record after the stretch is unread for long
         self.task.tick(now.plus_micros(2_000_000), &[false], None, &mut out);
+        assert!(self.task_watermark() <= to, "a stretch went further than its log says");
         self.collect(partition, out, world);
         if self.task_watermark() < to {
             let what = || format!("task {partition}: nothing counted for 10 s, and it does not come to {to}");
@@ -104,8 +105,10 @@ impl TaskSlot {
             self.task.tick(Timestamp::from_micros(now), &[caught_up], frontier, &mut out);
             self.task.report().watermark.map_or(i64::MIN, Timestamp::micros)
         };
+        // What is unread for long ends an earlier silence: this one moves the watermark from where it stands.
         tick(now, false, None);
-        let silent = now + 10_000_000 + world.random.below(5_000_000) as i64;
+        tick(now + 2_000_000, false, None);
+        let silent = now + 12_000_000 + world.random.below(5_000_000) as i64;
         match world.random.below(3) {
             0 => {
                 let watermark = tick(silent, true, None);
@@ -119,6 +122,7 @@ impl TaskSlot {
                 tick(silent, true, Some(to));
             }
         }
+        assert!(self.task_watermark() <= to, "a silence went further than its log says");
         self.collect(partition, out, world);
         let run = self.run;
         world.note(|| format!("run {run}: task {partition} was silent, to reach {to}"));
