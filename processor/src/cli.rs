@@ -1,4 +1,4 @@
-//! What can be typed: `processor run | check | verify | dlq`.
+//! What can be typed: `processor run | check | explain | suggest | verify | dlq`.
 //!
 //! This only says what was asked for. The words of `--help` live here; the commands themselves do not.
 
@@ -10,6 +10,7 @@ use events::Reason;
 use crate::settings::Sources;
 
 pub mod dlq;
+pub mod explain;
 pub mod verify;
 
 const ABOUT: &str = "Turns Kafka topics of clicks into windows of numbers in InfluxDB.";
@@ -20,6 +21,7 @@ Examples:
   processor check --config clickpulse.toml             are settings and connections right?
   processor run --config clickpulse.toml               runs until SIGTERM or Ctrl-C
   processor run --config clickpulse.toml --until-end   a backfill: ends when all is read
+  processor explain --config clickpulse.toml FILE      what becomes of each record of a file?
   processor verify --config clickpulse.toml            is what InfluxDB holds what the topics say?
   processor dlq list --config clickpulse.toml          what was rejected, and why
 
@@ -68,6 +70,9 @@ pub enum Command {
     /// Tries the settings and every connection, and says for each what it found
     #[command(after_help = CHECK_HELP)]
     Check,
+    /// Says what each record of a file, or each of the last ones of a topic, becomes, and why
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(ExplainArgs),
     /// Computes every number again from the topics, and compares with what InfluxDB holds
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
@@ -92,6 +97,25 @@ One line for each thing looked at: ok, warn (works, yet look at it) or FAIL, wit
 are looked at even after a failure. Nothing is created, and nothing written stays.
 
 Exit codes: 0 nothing failed (warnings may be there), 1 something failed, 2 wrong usage or settings.";
+
+const EXPLAIN_HELP: &str = "\
+Reads records as `run` would, counts nothing, and says of each what it becomes: the event, or why it would be \
+refused; which members were used for which field, which were of no use, which nobody asked for. Then a \
+summary, and hints for the settings.
+
+FILE has one record value a line; - is standard input. Records that become the same in the same way are \
+told three times, then counted. Blank lines are left out. Values are cut; those of members that mean nothing \
+are told once each.
+
+With --last nothing is committed, and no group is joined.
+
+Examples:
+  processor explain --config clickpulse.toml events.ndjson
+  processor explain --config clickpulse.toml --input web.events --last 100
+  head -50 access.log | processor explain --config clickpulse.toml -
+  processor explain --config clickpulse.toml --json events.ndjson | jq -c 'select(.outcome == \"refused\")'
+
+Exit codes: 0 every record counts, 1 some would be refused or could not be read, 2 wrong usage or settings.";
 
 const VERIFY_HELP: &str = "\
 Reads the input topics from their beginning to the committed offsets, by simple code that shares only the \
@@ -133,6 +157,23 @@ pub struct RunArgs {
     /// Read to the end offsets of now, finish all windows, exit 0
     #[arg(long)]
     pub until_end: bool,
+}
+
+/// `processor explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// One record value a line; - is standard input
+    #[arg(value_name = "FILE", required_unless_present = "last")]
+    pub file: Option<PathBuf>,
+    /// The topic of the [[inputs]] section to read by; needed where there are several
+    #[arg(long, value_name = "TOPIC")]
+    pub input: Option<String>,
+    /// Read the last N records of the topic, of all its partitions together
+    #[arg(long, value_name = "N", conflicts_with = "file", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub last: Option<u32>,
+    /// One JSON object for each record, then one with the summary
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `processor verify`.

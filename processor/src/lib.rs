@@ -3,6 +3,7 @@
 pub mod check;
 pub mod cli;
 pub mod exit;
+pub mod explain;
 pub mod files;
 pub mod influx;
 pub mod kafka;
