@@ -15,6 +15,7 @@ pub mod shutdown;
 pub mod sink;
 pub mod state;
 pub mod status;
+pub mod suggest;
 pub mod telemetry;
 pub mod verify;
 pub mod web;

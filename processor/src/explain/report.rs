@@ -121,16 +121,22 @@ impl Explainer {
         write_record(sample, &explanation, out)
     }
 
-    /// Says what all of them became.
+    /// Says what all of them became, and what could be done about it.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn summary(&mut self, out: &mut impl Write) -> io::Result<()> {
+    pub fn summary(&mut self, hints: &[String], out: &mut impl Write) -> io::Result<()> {
         if self.json {
-            return writeln!(out, "{}", tally_json(&self.tally));
+            let mut summary = tally_json(&self.tally);
+            summary["summary"]["hints"] = hints.into();
+            return writeln!(out, "{summary}");
         }
         write_untold(&mut self.untold, out)?;
-        write_tally(&self.tally, out)
+        write_tally(&self.tally, out)?;
+        for hint in hints {
+            writeln!(out, "hint: {}", shown_long(hint))?;
+        }
+        Ok(())
     }
 }
 
