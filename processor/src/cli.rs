@@ -52,7 +52,7 @@ struct Common {
     #[arg(long, value_enum, value_name = "FORMAT", global = true, help_heading = "Settings")]
     log_format: Option<LogFormatArg>,
     /// error, warn, info, debug or trace, also per target: info,processor::kafka=debug [default: log.level,
-    /// else info]; check, verify and dlq log only if it is given
+    /// else info]; only `run` logs where it is not given
     #[arg(long, value_name = "FILTER", global = true, help_heading = "Settings")]
     log_level: Option<String>,
 }
@@ -331,7 +331,7 @@ impl Cli {
         }
     }
 
-    /// Whether to log: `check`, `verify` and `dlq` print what they find, and log beside that only when asked to.
+    /// Whether to log: the other commands print what they find, and log beside that only when asked to.
     #[must_use]
     pub const fn logs(&self) -> bool {
         matches!(self.command, Command::Run(_)) || self.common.log_level.is_some()

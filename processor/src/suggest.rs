@@ -13,7 +13,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use events::{Decoder, DecoderOptions, EventType, Field, Format, Mapping, Preset};
 
@@ -168,7 +168,12 @@ pub fn hints(options: &DecoderOptions, keyed_by_user: bool, records: &[Record<'_
         if let Some((format, why)) = &guessed.time {
             hints.push(format!("{why}; under [[inputs]]: time = {{ format = {} }}", text::quoted(format)));
         }
+        if let Some(kind) = guessed.event_type {
+            let line = text::quoted(kind.name());
+            hints.push(format!("no member tells the type; under [[inputs]]: event_type = {line}"));
+        }
         hints.extend(guessed.doubts);
+        hints.extend(written_otherwise(records));
     }
     if now.counted < now.records {
         let better = suggest(records);
@@ -182,10 +187,47 @@ pub fn hints(options: &DecoderOptions, keyed_by_user: bool, records: &[Record<'_
             hints.push(format!("with {said}, {} of {} would count", better.seen.counted, now.records));
         }
     }
+    hints.extend(odd_users(options, records));
     if keyed_by_user && keyed(options, records) == Some(false) {
         hints.push("Kafka's key is not the user_id; under [[inputs]]: keyed = false".to_owned());
     }
     hints
+}
+
+/// Records that are no record a line.
+fn written_otherwise(records: &[Record<'_>]) -> Option<String> {
+    match records.first()?.value.trim_ascii() {
+        b"{" | b"[" => {
+            Some("this is JSON over several lines; make it one record a line: jq -c . FILE".to_owned())
+        }
+        [b'[', .., b']'] => Some("records are in arrays; take them out: jq -c '.[]' FILE".to_owned()),
+        _ => None,
+    }
+}
+
+/// So many records say something of their users.
+const MANY: usize = 20;
+
+/// Users that look as if they were none.
+fn odd_users(options: &DecoderOptions, records: &[Record<'_>]) -> Option<String> {
+    let mut decoder = Decoder::new(options).ok()?;
+    let (mut users, mut events) = (BTreeSet::new(), 0);
+    for record in records {
+        if let Ok(event) = decoder.decode(Some(record.value))
+            && let Some(user) = event.user_id
+        {
+            events += 1;
+            users.insert(user.to_owned());
+        }
+    }
+    match users.len() {
+        _ if events < MANY => None,
+        1 => Some(format!("all {events} records have the same user: is it a user's identity?")),
+        many if many == events => {
+            Some(format!("each of {events} records has a user of its own: is it the record's identity?"))
+        }
+        _ => None,
+    }
 }
 
 /// How many of a preset's own names the records have with a use.

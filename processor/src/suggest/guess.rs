@@ -56,6 +56,13 @@ fn map<'c>(field: Field, columns: &'c Columns, taken: &mut BTreeSet<&'c str>, su
         })
         .collect();
     found.sort_by_key(|(rank, _)| *rank);
+    // Names alone do not make a time.
+    found.retain(|(_, column)| {
+        field != Field::Time || fits(field, column) || times::format_of(column) != Found::Unknown
+    });
+    if field == Field::Time && found.is_empty() {
+        found.extend(by_look(columns, taken).map(|column| (UNNAMED, column)));
+    }
     let mut named = 0;
     for (_, column) in found {
         let new = column.values.iter().filter(|(number, _, _)| !covered.contains(number)).count();
@@ -105,9 +112,31 @@ fn is_free(column: &Column, field: Field) -> bool {
     }
 }
 
+/// Behind every name that is known.
+const UNNAMED: usize = 1_000;
+
+/// The first column of full moments, where no name says which it is: date and time in text, or a number that is called a
+/// time of some kind.
+fn by_look<'c>(columns: &'c Columns, taken: &BTreeSet<&str>) -> Option<&'c Column> {
+    let is_one = |column: &&Column| {
+        let name = names::squeezed(&column.path);
+        let is_called_so = ["time", "date", "stamp", "epoch"].iter().any(|part| name.contains(part));
+        let is_full = |shape: Shape, value: &str| match shape {
+            Shape::Text => value.contains(':') || is_called_so && value.len() >= "1755010800".len(),
+            _ => is_called_so,
+        };
+        // Those of people and of products are no moments of events.
+        let is_other = ["birth", "expir", "valid", "deliver", "due"].iter().any(|part| name.contains(part));
+        !is_other
+            && is_free(column, Field::Time)
+            && !taken.contains(&*column.path)
+            && column.mostly(|shape, value| is_full(shape, value) && times::is_moment(shape, value))
+    };
+    columns.iter().find(is_one)
+}
+
 /// Columns whose values leave no doubt, whatever they are called.
 fn by_value(field: Field, column: &Column) -> Option<usize> {
-    const UNNAMED: usize = 1_000;
     let is_certain = match field {
         Field::Request => column.mostly(|shape, value| shape == Shape::Text && is_request_line(value)),
         Field::Method => column.mostly(|shape, value| shape == Shape::Text && is_usual_method(value)),

@@ -133,6 +133,7 @@ const NAMES: [(Field, &[&str]); 27] = [
         Field::Url,
         &[
             "url",
+            "urloriginal",
             "pageurl",
             "requesturl",
             "requesturi",

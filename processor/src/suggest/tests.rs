@@ -131,3 +131,31 @@ fn hints_name_the_line_to_add() {
     );
     assert!(super::hints(&options, false, &[record]).is_empty());
 }
+
+#[test]
+fn hints_notice_what_records_are_not() {
+    let options = DecoderOptions::default();
+    let of = |values: &[String]| {
+        let records: Vec<Record<'_>> =
+            values.iter().map(|value| Record { key: None, value: value.as_bytes() }).collect();
+        hints(&options, true, &records).join("\n")
+    };
+    assert!(of(&["{".to_owned(), "\"a\": 1".to_owned(), "}".to_owned()]).contains("jq -c . FILE"));
+    assert!(of(&["[{\"a\": 1}]".to_owned()]).contains("jq -c '.[]' FILE"));
+    let event =
+        |user: usize| format!("{{\"user_id\":\"u{user}\",\"event_timestamp\":1755010801,\"url\":\"/\"}}");
+    let (own, same): (Vec<_>, Vec<_>) = (0..20).map(|n| (event(n), event(0))).unzip();
+    assert!(of(&own).contains("a user of its own"), "{}", of(&own));
+    assert!(of(&same).contains("the same user"), "{}", of(&same));
+    let mixed: Vec<_> = (0..20).map(|n| event(n / 2)).collect();
+    assert_eq!(of(&mixed), "");
+    let order = r#"{"user_id":"u","event_timestamp":1755010801,"order_id":"o","product_id":"p","amount":5}"#;
+    assert!(of(&[order.to_owned()]).contains("event_type = \"checkout\""));
+}
+
+#[test]
+fn a_time_is_found_by_its_look_where_no_name_tells() {
+    let (suggestion, events) =
+        told(r#"{"user_id":"u","born":"1980-01-01","meta":{"emittedOn":"2025-08-12T15:00:01Z"},"url":"/"}"#);
+    assert_eq!(events, ["page_view 1755010801 u / - -"], "{}", suggestion.section("t"));
+}

@@ -37,11 +37,7 @@ impl fmt::Display for Section<'_> {
             ..
         } = self.suggestion;
         let refused: usize = seen.refused.values().sum();
-        writeln!(
-            f,
-            "# By this, of {} records {} count and {refused} are refused.",
-            seen.records, seen.counted
-        )?;
+        writeln!(f, "# By this, {} of {} records count, {refused} are refused.", seen.counted, seen.records)?;
         for (reason, count) in &seen.refused {
             writeln!(f, "#   {count} refused: {reason}")?;
         }

@@ -9,6 +9,7 @@ const TYPES: [(EventType, &[&str]); 10] = [
         EventType::PageView,
         &[
             "pageview",
+            "pv",
             "page",
             "view",
             "pageviewed",
