@@ -1,5 +1,6 @@
 //! Where records to look at come from: a file, standard input, the end of a topic.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -62,8 +63,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(200);
 /// Longest line that is kept whole; the rest of a longer one is passed over.
 const LINE_MAX: u64 = 64 << 20;
-/// Records of a topic are held together, so that they can be told in their order; more bytes than this are not.
+/// Records of a topic are held together, so that they can be told in their order; of more bytes than this the oldest go.
 const HELD_MAX: usize = 64 << 20;
+/// So many offsets without a record are expected at least, in each partition.
+const MARKS: i64 = 10;
 
 /// Gives every line of a file that is not blank to `each`; `-` is standard input.
 ///
@@ -121,14 +124,21 @@ pub fn from_topic(
         let (first, end) = scan.bounds(partition).map_err(failed)?;
         bounds.push((partition, first, end));
     }
-    let spans = shares(&bounds, last);
-    if spans.is_empty() {
+    let shares = shares(&bounds, last);
+    if shares.is_empty() {
         return Ok(Vec::new());
     }
-    scan.start(&spans).map_err(failed)?;
-    let mut found: Vec<(i32, i64, Sample)> = Vec::new();
-    let (mut held, mut heard) = (0, Instant::now());
-    while !scan.is_done() && held < HELD_MAX {
+    // Marks of transactions and gaps of compaction are offsets without a record, so more of them are read than wanted.
+    let widened = |(partition, first, end): &(i32, i64, i64)| {
+        let (_, oldest, _) = bounds[*partition as usize];
+        (*partition, (first - (end - first) - MARKS).max(oldest), *end)
+    };
+    scan.start(&shares.iter().map(widened).collect::<Vec<_>>()).map_err(failed)?;
+    let mut found: BTreeMap<i32, VecDeque<Sample>> = BTreeMap::new();
+    let wanted: BTreeMap<i32, i64> =
+        shares.iter().map(|(partition, first, end)| (*partition, end - first)).collect();
+    let (mut held, mut read, mut heard) = (0, 0, Instant::now());
+    while !scan.is_done() {
         match scan.next(POLL).map_err(failed)? {
             Scanned::Record(record) => {
                 let sample = Sample {
@@ -136,20 +146,30 @@ pub fn from_topic(
                     key: record.key().map(<[u8]>::to_vec),
                     value: record.value().map(<[u8]>::to_vec),
                 };
-                held += sample.key.as_ref().map_or(0, Vec::len) + sample.value.as_ref().map_or(0, Vec::len);
-                found.push((record.partition(), record.offset(), sample));
-                heard = Instant::now();
-                progress(found.len());
+                let samples = found.entry(record.partition()).or_default();
+                held += sample.size();
+                samples.push_back(sample);
+                while samples.len() as i64 > wanted[&record.partition()] || held > HELD_MAX {
+                    let Some(oldest) = samples.pop_front() else { break };
+                    held -= oldest.size();
+                }
+                (read, heard) = (read + 1, Instant::now());
+                progress(read);
             }
             Scanned::Ended(_) => heard = Instant::now(),
             Scanned::Nothing if heard.elapsed() > PATIENCE => {
-                return Err(SampleError::Silent { topic: topic.to_owned(), read: found.len() });
+                return Err(SampleError::Silent { topic: topic.to_owned(), read });
             }
             Scanned::Nothing => {}
         }
     }
-    found.sort_by_key(|(partition, offset, _)| (*partition, *offset));
-    Ok(found.into_iter().map(|(_, _, sample)| sample).collect())
+    Ok(found.into_values().flatten().collect())
+}
+
+impl Sample {
+    fn size(&self) -> usize {
+        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len)
+    }
 }
 
 /// Which offsets to read of each partition, given what each holds: as many of each as can be, and what one lacks of the

@@ -159,3 +159,27 @@ fn a_time_is_found_by_its_look_where_no_name_tells() {
         told(r#"{"user_id":"u","born":"1980-01-01","meta":{"emittedOn":"2025-08-12T15:00:01Z"},"url":"/"}"#);
     assert_eq!(events, ["page_view 1755010801 u / - -"], "{}", suggestion.section("t"));
 }
+
+#[test]
+fn an_identity_that_repeats_is_no_events() {
+    let lines = |second: &str| {
+        format!(
+            "{{\"user_id\":\"u\",\"timestamp\":1755010801,\"url\":\"/\",\"messageId\":\"m1\"}}\n\
+             {{\"user_id\":\"u\",\"timestamp\":1755010802,\"url\":\"/\",\"messageId\":\"{second}\"}}"
+        )
+    };
+    let mapped = |lines: String| {
+        told(&lines).0.fields.into_iter().map(|(theirs, ours, _)| (theirs, ours)).collect::<Vec<_>>()
+    };
+    assert_eq!(mapped(lines("m2")), [("messageId".to_owned(), "event_id")]);
+    assert_eq!(mapped(lines("m1")), []);
+}
+
+#[test]
+fn a_type_that_lacks_what_ours_needs_is_an_event_and_no_more() {
+    let (suggestion, events) = told(
+        r#"{"timestamp":1433221332117,"visitorid":7,"event":"transaction","itemid":3,"transactionid":7}"#,
+    );
+    assert_eq!(events, ["other 1433221332 7 - - -"]);
+    assert!(suggestion.section("t").to_string().contains("would be purchase but for amount"));
+}
