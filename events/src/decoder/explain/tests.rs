@@ -131,3 +131,19 @@ fn a_line_of_a_log_is_told_by_its_pieces() {
     );
     assert!(decoder.explain(Some(b"nonsense")).members.is_empty());
 }
+
+proptest::proptest! {
+    #[test]
+    fn every_leaf_of_any_object_is_told_once_and_as_decoded(
+        text in "[{][ ]?\"(user_id|a|é|\\\\u0061)\" ?: ?([0-9]{1,3}|\"x\"|null|[\\[]1, ?[{]\"b\":[\\[][\\]][}][\\]]|[{][}])(,\"(url|device|c)\":([{]\"d\":true[}]|\"/\")){0,3} ?[}]"
+    ) {
+        let mut decoder = decoder(&[("device.d", "device")], &[]);
+        if serde_json::from_str::<serde_json::Value>(&text).is_ok() {
+            let leaves = text.matches("true").count() + text.matches("\"/\"").count();
+            let explanation = decoder.explain(Some(text.as_bytes()));
+            proptest::prop_assert!(explanation.members.len() > leaves, "{}", text);
+            let told = format!("{:?}", explanation.outcome);
+            proptest::prop_assert_eq!(told, format!("{:?}", decoder.decode_slowly(Some(text.as_bytes()))));
+        }
+    }
+}
