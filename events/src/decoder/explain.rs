@@ -1,7 +1,7 @@
 //! What became of each member of a record, for people who want to know why.
 
 use super::check::TypeName;
-use super::slow::{self, Cursor, NAMED_ELEMENTS, Rules, Verdict, Verdicts, unescaped};
+use super::slow::{self, Cursor, NAMED_ELEMENTS, Rules, Verdict, Verdicts, append_unescaped};
 use super::{Decoder, json_value};
 use crate::field::{Field, FieldSet};
 use crate::names::{NAMES_MAX, Names, TYPE};
@@ -162,6 +162,8 @@ struct Found {
     shape: Shape,
     /// The id of its name, if it is one.
     name: Option<u8>,
+    /// A string that no text can be, which costs its field whatever it is called.
+    broken: bool,
 }
 
 /// Lists the members of a record.
@@ -216,11 +218,15 @@ impl List<'_> {
         let name = known.and_then(|member| member.name()).filter(|_| !(is_nest && inside.is_some()));
         let is_empty = is_nest && raw[1..raw.len() - 1].trim().is_empty();
         if !is_nest || name.is_some() || is_empty {
-            let value = match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
-                Some(text) => cut(&unescaped(text), VALUE_MAX).to_owned(),
-                None => cut(raw, VALUE_MAX).to_owned(),
+            let (value, broken) = match raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) {
+                Some(inside) => {
+                    let mut text = String::new();
+                    let whole = append_unescaped(inside, &mut text);
+                    (cut(&text, VALUE_MAX).to_owned(), !whole)
+                }
+                None => (cut(raw, VALUE_MAX).to_owned(), false),
             };
-            self.members.push(Found { path: format!("{}{key}", self.path), value, shape, name });
+            self.members.push(Found { path: format!("{}{key}", self.path), value, shape, name, broken });
         }
         if is_nest {
             let outside = self.path.len();
@@ -276,7 +282,7 @@ impl Judge<'_> {
             }
             Some(Verdict::Nothing) => Became::Nothing(name.field),
             Some(Verdict::Unusable(expected)) => {
-                if name.everyday {
+                if name.everyday && !member.broken {
                     Became::Everyday { field: name.field, expected }
                 } else {
                     Became::Unusable { field: name.field, expected }

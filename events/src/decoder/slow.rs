@@ -5,7 +5,7 @@ mod value;
 
 use serde::de::IgnoredAny;
 
-pub(super) use self::members::{Cursor, NAMED_ELEMENTS, append_unescaped, is_plain_code, unescaped};
+pub(super) use self::members::{Cursor, NAMED_ELEMENTS, append_unescaped, is_plain_code};
 use self::members::{Members, Unescaped};
 use self::value::Member;
 pub(super) use self::value::Verdict;

@@ -90,6 +90,12 @@ fn a_status_is_told_as_used_where_the_event_has_it() {
 }
 
 #[test]
+fn half_a_character_costs_the_field_even_of_an_everyday_word() {
+    let record = r#"{"user_id":"a","event_time":1755010800,"url":"/","query":"\ud83d"}"#;
+    assert_eq!(told(&mut decoder(&[], &[]), record)[3], "query: unusable query: a string");
+}
+
+#[test]
 fn it_is_bounded() {
     let mut decoder = decoder(&[], &[]);
     let many = format!("{{{}}}", (0..500).map(|n| format!("\"m{n}\":{n}")).collect::<Vec<_>>().join(","));

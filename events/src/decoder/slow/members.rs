@@ -237,7 +237,7 @@ pub(in crate::decoder) fn is_plain_code(text: &str) -> bool {
 }
 
 /// What the inside of a JSON string stands for.
-pub(in crate::decoder) fn unescaped(inside: &str) -> Cow<'_, str> {
+fn unescaped(inside: &str) -> Cow<'_, str> {
     if !inside.contains('\\') {
         return Cow::Borrowed(inside);
     }
