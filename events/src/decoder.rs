@@ -1,10 +1,12 @@
 //! From the bytes of a record to an event or a rejection.
 
 mod check;
+mod explain;
 mod fast;
 mod lines;
 mod slow;
 
+pub use explain::{Became, Explanation, Member, Shape};
 pub use fast::PlainEvent;
 
 use self::check::Types;
@@ -24,6 +26,8 @@ pub struct Decoder {
     /// Where records are lines of a log.
     lines: Option<Lines>,
     time: Option<TimeFormat>,
+    /// Names that mean nothing here, for those who ask why.
+    ignored: Vec<String>,
     max_bytes: usize,
     /// Holds the strings of the current record that are written with escapes.
     scratch: String,
@@ -46,6 +50,7 @@ impl Decoder {
             },
             types: Types::new(&options.mapping.event_types, options.default_type),
             time: options.mapping.time.clone(),
+            ignored: options.mapping.ignore.clone(),
             // Beyond it positions would not fit what they are kept in; Kafka has no such records.
             max_bytes: options.max_bytes.min(u32::MAX as usize),
             scratch: String::new(),
@@ -85,17 +90,23 @@ impl Decoder {
     /// As [`Decoder::decode`].
     #[doc(hidden)]
     pub fn decode_slowly<'a>(&'a mut self, value: Option<&'a [u8]>) -> Result<Event<'a>, Rejection> {
-        let Some(value) = value.filter(|value| !value.is_empty()) else {
-            return Err(Rejection::new(Reason::EmptyValue, "the record has no value"));
-        };
-        if value.len() > self.max_bytes {
-            let detail = format!("{} bytes, at most {} are accepted", value.len(), self.max_bytes);
-            return Err(Rejection::new(Reason::TooLarge, detail));
-        }
+        let value = json_value(value, self.max_bytes)?;
         let rules = Rules { names: &self.names, types: &self.types, time: self.time.as_ref() };
         if let Some(lines) = &self.lines {
             return lines.decode(value, rules.types, rules.time, &mut self.scratch);
         }
         slow::decode(value, rules, &mut self.scratch, None)
     }
+}
+
+/// The value of a record that has one of an accepted size.
+fn json_value(value: Option<&[u8]>, max_bytes: usize) -> Result<&[u8], Rejection> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Err(Rejection::new(Reason::EmptyValue, "the record has no value"));
+    };
+    if value.len() > max_bytes {
+        let detail = format!("{} bytes, at most {max_bytes} are accepted", value.len());
+        return Err(Rejection::new(Reason::TooLarge, detail));
+    }
+    Ok(value)
 }

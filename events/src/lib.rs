@@ -35,7 +35,7 @@ mod time_format;
 mod timestamp;
 mod tree;
 
-pub use decoder::{Decoder, PlainEvent};
+pub use decoder::{Became, Decoder, Explanation, Member, PlainEvent, Shape};
 pub use event::{Event, EventType};
 pub use field::{Field, FieldSet, Notes};
 pub use options::{DecoderOptions, Format, Mapping, OptionsError};

@@ -24,6 +24,7 @@ fn every_preset_reads_its_sample() {
         for line in sample.lines() {
             // Twice, so that the decoder has learned the layout; both paths have to agree.
             let slow = shown(decoder.decode_slowly(Some(line.as_bytes())));
+            assert_eq!(shown(decoder.explain(Some(line.as_bytes())).outcome), slow, "{line}");
             for _ in 0..2 {
                 assert_eq!(shown(decoder.decode(Some(line.as_bytes()))), slow, "{line}");
             }

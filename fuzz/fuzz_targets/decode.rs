@@ -1,5 +1,5 @@
 //! The input is a run of records, one per line, decoded by one decoder so that it learns and relearns layouts. Nothing
-//! may panic, the fast path must answer as the slow path does or not at all, and `not_json` must be what an
+//! may panic, the fast path must answer as the slow path does or not at all, an explanation is of the same answer, and `not_json` must be what an
 //! independent parser refuses.
 
 #![no_main]
@@ -35,6 +35,7 @@ fuzz_target!(|records: &[u8]| {
             }
         }
         assert_eq!(decoder.decode(record).map(|event| format!("{event:?}")), slow);
+        assert_eq!(decoder.explain(record).outcome.map(|event| format!("{event:?}")), slow);
         let reason = slow.err().map(|rejection| rejection.reason);
         if !matches!(reason, Some(Reason::NotJson | Reason::EmptyValue | Reason::TooLarge)) {
             let record = record.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What can be typed: `processor run | check | verify | dlq`.
+//! What can be typed: `processor run | check | explain | suggest | verify | dlq`.
 //!
 //! This only says what was asked for. The words of `--help` live here; the commands themselves do not.
 
@@ -10,6 +10,8 @@ use events::Reason;
 use crate::settings::Sources;
 
 pub mod dlq;
+pub mod explain;
+pub mod suggest;
 pub mod verify;
 
 const ABOUT: &str = "Turns Kafka topics of clicks into windows of numbers in InfluxDB.";
@@ -20,6 +22,8 @@ Examples:
   processor check --config clickpulse.toml             are settings and connections right?
   processor run --config clickpulse.toml               runs until SIGTERM or Ctrl-C
   processor run --config clickpulse.toml --until-end   a backfill: ends when all is read
+  processor suggest --brokers HOST:PORT --topic TOPIC  which settings read this topic?
+  processor explain --config clickpulse.toml FILE      what becomes of each record of a file?
   processor verify --config clickpulse.toml            is what InfluxDB holds what the topics say?
   processor dlq list --config clickpulse.toml          what was rejected, and why
 
@@ -48,7 +52,7 @@ struct Common {
     #[arg(long, value_enum, value_name = "FORMAT", global = true, help_heading = "Settings")]
     log_format: Option<LogFormatArg>,
     /// error, warn, info, debug or trace, also per target: info,processor::kafka=debug [default: log.level,
-    /// else info]; check, verify and dlq log only if it is given
+    /// else info]; only `run` logs where it is not given
     #[arg(long, value_name = "FILTER", global = true, help_heading = "Settings")]
     log_level: Option<String>,
 }
@@ -68,6 +72,12 @@ pub enum Command {
     /// Tries the settings and every connection, and says for each what it found
     #[command(after_help = CHECK_HELP)]
     Check,
+    /// Says what each record of a file, or each of the last ones of a topic, becomes, and why
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(ExplainArgs),
+    /// Looks at records, and prints the [[inputs]] section that reads them
+    #[command(after_help = SUGGEST_HELP)]
+    Suggest(SuggestArgs),
     /// Computes every number again from the topics, and compares with what InfluxDB holds
     #[command(after_help = VERIFY_HELP)]
     Verify(VerifyArgs),
@@ -92,6 +102,44 @@ One line for each thing looked at: ok, warn (works, yet look at it) or FAIL, wit
 are looked at even after a failure. Nothing is created, and nothing written stays.
 
 Exit codes: 0 nothing failed (warnings may be there), 1 something failed, 2 wrong usage or settings.";
+
+const EXPLAIN_HELP: &str = "\
+Reads records as `run` would, counts nothing, and says of each what it becomes: the event, or why it would be \
+refused; which members were used for which field, which were of no use, which nobody asked for. Then a \
+summary, and hints for the settings.
+
+FILE has one record value a line; - is standard input. Records that become the same in the same way are \
+told three times, then counted. Blank lines are left out. Values are cut; those of members that mean nothing \
+are told once each.
+
+With --last nothing is committed, and no group is joined.
+
+Examples:
+  processor explain --config clickpulse.toml events.ndjson
+  processor explain --config clickpulse.toml --input web.events --last 100
+  head -50 access.log | processor explain --config clickpulse.toml -
+  processor explain --config clickpulse.toml --json events.ndjson | jq -c 'select(.outcome == \"refused\")'
+
+Exit codes: 0 every record counts, 1 some would be refused or could not be read, 2 wrong usage or settings.";
+
+const SUGGEST_HELP: &str = "\
+Tries every preset, lines of access logs, and a mapping guessed from the names and values of members; prints \
+what reads most of the records, ready for the settings file, with what it rests on and what it could not \
+guess as comments. Then `explain` says what becomes of each record by it.
+
+With --topic nothing is committed, and no group is joined; Kafka's keys are compared with the users, which \
+tells whether the input is keyed. FILE has one record value a line; - is standard input.
+
+How to reach Kafka may stand in the [kafka] section of --config instead.
+
+Examples:
+  processor suggest --brokers localhost:9092 --topic web.events
+  processor suggest --brokers localhost:9092 --topic web.events > clickpulse.toml
+  processor suggest events.ndjson
+  processor suggest --config clickpulse.toml --topic web.events --last 5000
+
+Exit codes: 0 there is a section by which records count, 1 there is none or Kafka cannot be read, 2 wrong \
+usage or settings.";
 
 const VERIFY_HELP: &str = "\
 Reads the input topics from their beginning to the committed offsets, by simple code that shares only the \
@@ -133,6 +181,43 @@ pub struct RunArgs {
     /// Read to the end offsets of now, finish all windows, exit 0
     #[arg(long)]
     pub until_end: bool,
+}
+
+/// `processor explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// One record value a line; - is standard input
+    #[arg(value_name = "FILE", required_unless_present = "last")]
+    pub file: Option<PathBuf>,
+    /// The topic of the [[inputs]] section to read by; needed where there are several
+    #[arg(long, value_name = "TOPIC")]
+    pub input: Option<String>,
+    /// Read the last N records of the topic, of all its partitions together
+    #[arg(long, value_name = "N", conflicts_with = "file", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub last: Option<u32>,
+    /// One JSON object for each record, then one with the summary
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `processor suggest`.
+#[derive(Debug, Args)]
+pub struct SuggestArgs {
+    /// One record value a line; - is standard input
+    #[arg(value_name = "FILE", required_unless_present = "topic")]
+    pub file: Option<PathBuf>,
+    /// Look at the last records of this topic; beside FILE it only names the input
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Option<String>,
+    /// Addresses of Kafka, host:port,… [default: kafka.brokers of the settings]
+    #[arg(long, value_name = "ADDRESSES")]
+    pub brokers: Option<String>,
+    /// So many records, of all partitions together
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub last: u32,
+    /// A property of librdkafka, such as security.protocol=SASL_SSL; may be repeated
+    #[arg(long = "property", value_name = "NAME=VALUE", value_parser = property)]
+    pub properties: Vec<(String, String)>,
 }
 
 /// `processor verify`.
@@ -233,7 +318,12 @@ impl Cli {
             LogFormatArg::Text => "text",
             LogFormatArg::Json => "json",
         });
-        let flags = [("log.format", format), ("log.level", self.common.log_level.as_deref())];
+        let brokers = match &self.command {
+            Command::Suggest(args) => args.brokers.as_deref(),
+            _ => None,
+        };
+        let level = self.common.log_level.as_deref();
+        let flags = [("log.format", format), ("log.level", level), ("kafka.brokers", brokers)];
         Sources {
             file: self.common.config.clone(),
             environment: None,
@@ -241,11 +331,16 @@ impl Cli {
         }
     }
 
-    /// Whether to log: `check`, `verify` and `dlq` print what they find, and log beside that only when asked to.
+    /// Whether to log: the other commands print what they find, and log beside that only when asked to.
     #[must_use]
     pub const fn logs(&self) -> bool {
         matches!(self.command, Command::Run(_)) || self.common.log_level.is_some()
     }
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn parse_reason(text: &str) -> Result<String, String> {

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod cli;
 pub mod exit;
+pub mod explain;
 pub mod files;
 pub mod influx;
 pub mod kafka;
@@ -14,6 +15,7 @@ pub mod shutdown;
 pub mod sink;
 pub mod state;
 pub mod status;
+pub mod suggest;
 pub mod telemetry;
 pub mod verify;
 pub mod web;

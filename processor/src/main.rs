@@ -5,7 +5,7 @@ use std::io::stdout;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use processor::cli::{Cli, Command, RunArgs, dlq, verify};
+use processor::cli::{Cli, Command, RunArgs, dlq, explain, suggest, verify};
 use processor::runtime::{RunOptions, RunSummary};
 use processor::settings::Settings;
 use processor::status::Totals;
@@ -37,6 +37,14 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => run(&settings, &args),
         Command::Check => check::run(&settings, &mut stdout().lock()).map_err(Into::into),
+        Command::Explain(args) => match explain::run(&settings, &args, &mut stdout().lock()) {
+            Err(error) if error.is_usage() => return exit::usage(&error),
+            done => done.map_err(Into::into),
+        },
+        Command::Suggest(args) => match suggest::run(&settings, &args, &mut stdout().lock()) {
+            Err(error) if error.is_usage() => return exit::usage(&error),
+            done => done.map_err(Into::into),
+        },
         Command::Verify(args) => match verify::run(&settings, &args, &mut stdout().lock()) {
             Err(error) if error.is_usage() => return exit::usage(&error),
             done => done.map_err(Into::into),

@@ -13,6 +13,8 @@ fn help_is_worth_reading() {
         ("help", &["--help"][..]),
         ("help_run", &["run", "--help"]),
         ("help_check", &["check", "--help"]),
+        ("help_explain", &["explain", "--help"]),
+        ("help_suggest", &["suggest", "--help"]),
         ("help_verify", &["verify", "--help"]),
         ("help_dlq", &["dlq", "--help"]),
         ("help_dlq_list", &["dlq", "list", "--help"]),
@@ -35,6 +37,14 @@ fn what_is_mistyped_ends_with_2_and_the_nearest_name() {
         (&["verify", "--resolution", "10s"], "possible values: raw, 1m, 1h"),
         (&["verify", "--from", "noon"], "write it as 2026-01-15T08:00:00Z"),
         (&["verify"], "influxdb is missing"),
+        (&["explain"], "<FILE>"),
+        (&["explain", "--last", "0"], "0 is not in 1.."),
+        (&["explain", "--last", "5", "x"], "cannot be used with"),
+        (&["explain", "--input", "none", "-"], "no [[inputs]] section reads it; there is clickstream_events"),
+        (&["explain", "/none/such"], "cannot read /none/such"),
+        (&["suggest"], "<FILE>"),
+        (&["suggest", "--topic", "t", "--property", "x"], "write it as NAME=VALUE"),
+        (&["suggest", "--topic", "t", "--property", "no.such=1"], "no.such"),
         (&["dlq", "lst"], "'list'"),
         (&["dlq", "show", "--reason", "bad_time"], "did you mean bad_timestamp?"),
         (&["dlq", "show", "--limit", "many"], "invalid value 'many'"),
@@ -112,6 +122,66 @@ fn check_tries_everything_even_after_a_failure() {
         "{}",
         stderr(&output)
     );
+}
+
+const THEIRS: &str = r#"{"member":"m1","ts":1755010801,"path":"/a","statusCode":503}
+{"member":"m2","ts":1755010802,"path":"/b","statusCode":200}
+"#;
+
+#[test]
+fn what_is_suggested_for_a_file_reads_it() {
+    let dir = TempDir::new().unwrap();
+    let events = dir.path().join("events.ndjson");
+    std::fs::write(&events, THEIRS).unwrap();
+    let before = processor(&["explain"]).arg(&events).output().unwrap();
+    assert_eq!(before.status.code(), Some(1));
+    let text = stdout(&before);
+    assert!(text.contains("line 1  REFUSED  missing_field: event_timestamp"), "{text}");
+    assert!(text.contains(r#"under [inputs.fields]: "member" = "user_id""#), "{text}");
+    assert!(stderr(&before).contains("2 of 2 records would be refused"), "{}", stderr(&before));
+
+    let suggested = processor(&["suggest", "--topic", "web.events"]).arg(&events).output().unwrap();
+    assert_eq!((suggested.status.code(), stderr(&suggested)), (Some(0), String::new()));
+    let settings = written(&dir, &stdout(&suggested));
+    let after = processor(&["explain", "--input", "web.events", "--config"])
+        .arg(&settings)
+        .arg(&events)
+        .output()
+        .unwrap();
+    assert_eq!(after.status.code(), Some(0), "{}", stdout(&after));
+    let text = stdout(&after);
+    assert!(text.contains("line 1  page_view  2025-08-12T15:00:01Z  user m1  GET /a  503\n"), "{text}");
+    assert!(text.contains("2 records: 2 counted, 0 refused\n") && !text.contains("hint:"), "{text}");
+
+    let json = processor(&["explain", "--json", "--config"]).arg(&settings).arg(&events).output().unwrap();
+    let lines: Vec<serde_json::Value> =
+        stdout(&json).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["event"]["http_status"], 503);
+    assert_eq!((&lines[2]["summary"]["records"], lines.len()), (&serde_json::json!(2), 3));
+}
+
+#[test]
+fn records_of_one_kind_are_told_three_times() {
+    let dir = TempDir::new().unwrap();
+    let events = dir.path().join("events.ndjson");
+    let line = r#"{"user_id":"u","event_timestamp":1755010801,"url":"/","http_status":200}"#;
+    std::fs::write(&events, format!("{line}\n").repeat(50)).unwrap();
+    let text = stdout(&processor(&["explain"]).arg(&events).output().unwrap());
+    assert!(text.contains("line 3 ") && !text.contains("line 4 "), "{text}");
+    assert!(text.contains("… 47 records like ones above\n"), "{text}");
+}
+
+#[test]
+fn a_topic_without_kafka_ends_with_1_and_its_address() {
+    let broker = format!("127.0.0.1:{}", closed_port());
+    for command in [&["explain", "--last", "5"][..], &["suggest", "--topic", "t"]] {
+        let output = processor(command).env("CLICKPULSE__KAFKA__BROKERS", &broker).output().unwrap();
+        assert_eq!((output.status.code(), stdout(&output)), (Some(1), String::new()));
+        let text = stderr(&output);
+        assert!(text.starts_with("error: cannot reach kafka: ") && text.contains(&broker), "{text}");
+    }
+    let output = processor(&["suggest", "--topic", "t", "--brokers", &broker]).output().unwrap();
+    assert!(stderr(&output).contains(&broker), "{}", stderr(&output));
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod membership;
 mod outbox;
 #[path = "kafka/rebalance.rs"]
 mod rebalance;
+#[path = "kafka/samples.rs"]
+mod samples;
 #[path = "kafka/support.rs"]
 mod support;
 #[path = "kafka/topics.rs"]

@@ -5,9 +5,10 @@ mod value;
 
 use serde::de::IgnoredAny;
 
+pub(super) use self::members::{Cursor, NAMED_ELEMENTS, append_unescaped, is_plain_code};
 use self::members::{Members, Unescaped};
-pub(super) use self::members::{append_unescaped, is_plain_code};
-use self::value::{Member, Verdict};
+use self::value::Member;
+pub(super) use self::value::Verdict;
 pub(super) use self::value::{has_protocol, is_method};
 use super::check::{Fault, TypeName, Types, is_of_a_page, settle};
 use crate::field::{Field, FieldSet};

@@ -60,14 +60,14 @@ fn event_types(reader: &mut Reader<'_>, path: &str) -> BTreeMap<String, EventTyp
     let mut types = BTreeMap::new();
     for (theirs, value) in reader.named(path) {
         let ours = match &value {
-            Named::One(ours) => EventType::from_name(ours),
+            // `other` is an event and no more, with or without a status.
+            Named::One(ours) => EventType::ALL.into_iter().find(|kind| kind.name() == ours),
             Named::Many(_) => None,
         };
         match ours {
             Some(kind) => _ = types.insert(theirs, kind),
             None => {
-                let known = EventType::ALL.into_iter().filter(|kind| *kind != EventType::Other);
-                let known: Vec<&str> = known.map(EventType::name).collect();
+                let known: Vec<&str> = EventType::ALL.into_iter().map(EventType::name).collect();
                 let text = format!("= {value} is not a type of ours, which are {}", known.join(", "));
                 reader.problem(&format!("{path}.{theirs}"), text);
             }

@@ -490,7 +490,7 @@ fn every_preset_can_be_named_and_what_is_set_beside_it_wins() {
         format = "json"
         event_type = "search"
         fields = { "properties.path" = "url", "userId" = "click_id", user_id = ["member", "anonymousId"] }
-        event_types = { "Order Completed" = "checkout", "Mine" = "refund" }
+        event_types = { "Order Completed" = "checkout", "Mine" = "refund", "Beat" = "other" }
         ignore = ["properties.url"]
         time = { format = "unix_ms" }
     "#;
@@ -509,6 +509,7 @@ fn every_preset_can_be_named_and_what_is_set_beside_it_wins() {
     );
     assert_eq!(decoder.mapping.event_types["Order Completed"], events::EventType::Checkout);
     assert_eq!(decoder.mapping.event_types["Mine"], events::EventType::Refund);
+    assert_eq!(decoder.mapping.event_types["Beat"], events::EventType::Other);
     assert!(decoder.mapping.event_types.len() > 2 && decoder.default_type == events::EventType::Search);
     assert_eq!(decoder.mapping.time, Some(events::TimeFormat::new("unix_ms", None).unwrap()));
 }

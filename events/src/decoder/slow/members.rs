@@ -1,5 +1,7 @@
 //! Finds the values of the known names in a JSON text, as they are written.
 
+use std::borrow::Cow;
+
 use crate::field::Field;
 use crate::names::{NAMES_MAX, Names};
 use crate::tree::{ROOT, Scope, Tree};
@@ -14,15 +16,14 @@ impl<'a> Members<'a> {
     /// Of a text that is an object in valid JSON.
     pub(in crate::decoder) fn of(text: &'a str, tree: &Tree) -> Self {
         let mut members = Self { slots: [None; NAMES_MAX] };
-        Walk { text, at: 0, tree, slots: &mut members.slots }.object(ROOT);
+        Walk { cursor: Cursor::new(text), tree, slots: &mut members.slots }.object(ROOT);
         members
     }
 }
 
-/// A place in a text that is known to be valid JSON, so that nothing needs to be checked again.
+/// Follows the tree of names through a text.
 struct Walk<'t, 'a> {
-    text: &'a str,
-    at: usize,
+    cursor: Cursor<'a>,
     tree: &'t Tree,
     slots: &'t mut [Option<&'a str>; NAMES_MAX],
 }
@@ -30,68 +31,90 @@ struct Walk<'t, 'a> {
 impl<'a> Walk<'_, 'a> {
     /// The object that begins here. As deep as the tree is, and no deeper.
     fn object(&mut self, scope: Scope) {
-        self.at += 1;
-        loop {
-            self.blanks();
-            match self.byte() {
-                b'"' => {}
-                b',' => {
-                    self.at += 1;
-                    continue;
-                }
-                _ => break,
-            }
-            let key = self.string();
-            self.blanks();
-            self.at += 1; // the colon
-            self.blanks();
-            if key.contains('\\') {
-                let mut unescaped = String::new();
-                append_unescaped(key, &mut unescaped);
-                self.member(scope, &unescaped);
-            } else {
-                self.member(scope, key);
-            }
+        self.cursor.enter();
+        while let Some(key) = self.cursor.key() {
+            self.member(scope, &key);
         }
-        self.at += 1;
+        self.cursor.leave();
     }
 
     /// The array that begins here; its members are called by their numbers.
     fn array(&mut self, scope: Scope) {
-        self.at += 1;
-        for number in 0_usize.. {
-            loop {
-                self.blanks();
-                if self.byte() != b',' {
-                    break;
-                }
-                self.at += 1;
-            }
-            if self.byte() == b']' {
-                break;
-            }
+        self.cursor.enter();
+        let mut number = 0_usize;
+        while self.cursor.has_element() {
             if number < NAMED_ELEMENTS {
                 self.member(scope, &number.to_string());
             } else {
-                self.skip();
+                self.cursor.skip();
             }
+            number += 1;
         }
-        self.at += 1;
+        self.cursor.leave();
     }
 
     /// The value that begins here, of a member of that name.
     fn member(&mut self, scope: Scope, key: &str) {
         let found = self.tree.find(scope, key);
-        match (self.byte(), found.and_then(|member| member.inside())) {
+        match (self.cursor.byte(), found.and_then(|member| member.inside())) {
             (b'{', Some(inside)) => return self.object(inside),
             (b'[', Some(inside)) => return self.array(inside),
             _ => {}
         }
+        let raw = self.cursor.value();
+        if let Some(name) = found.and_then(|member| member.name()) {
+            self.slots[usize::from(name)] = Some(raw).filter(|raw| *raw != "null");
+        }
+    }
+}
+
+/// A place in a text that is known to be valid JSON, so that nothing needs to be checked again.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::decoder) struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// At the beginning of a text without blanks before it.
+    pub(in crate::decoder) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Into the object or array that begins here.
+    pub(in crate::decoder) fn enter(&mut self) {
+        self.at += 1;
+    }
+
+    /// Out of the object or array that has no more members.
+    pub(in crate::decoder) fn leave(&mut self) {
+        self.at += 1;
+    }
+
+    /// The name of an object's next member; its value is what comes then.
+    pub(in crate::decoder) fn key(&mut self) -> Option<Cow<'a, str>> {
+        self.commas();
+        if self.byte() != b'"' {
+            return None;
+        }
+        let key = self.string();
+        self.blanks();
+        self.at += 1; // the colon
+        self.blanks();
+        Some(unescaped(key))
+    }
+
+    /// Whether an array has one more element, which is what comes then.
+    pub(in crate::decoder) fn has_element(&mut self) -> bool {
+        self.commas();
+        self.byte() != b']'
+    }
+
+    /// The value that begins here, as it is written.
+    pub(in crate::decoder) fn value(&mut self) -> &'a str {
         let start = self.at;
         self.skip();
-        if let Some(name) = found.and_then(|member| member.name()) {
-            self.slots[usize::from(name)] = Some(&self.text[start..self.at]).filter(|raw| *raw != "null");
-        }
+        &self.text[start..self.at]
     }
 
     /// Past the value that begins here.
@@ -137,6 +160,14 @@ impl<'a> Walk<'_, 'a> {
         &self.text[start..at]
     }
 
+    fn commas(&mut self) {
+        self.blanks();
+        while self.byte() == b',' {
+            self.at += 1;
+            self.blanks();
+        }
+    }
+
     fn blanks(&mut self) {
         while matches!(self.byte(), b' ' | b'\t' | b'\n' | b'\r') {
             self.at += 1;
@@ -144,13 +175,13 @@ impl<'a> Walk<'_, 'a> {
     }
 
     /// The byte here. Of valid JSON there is one wherever this is asked.
-    fn byte(&self) -> u8 {
+    pub(in crate::decoder) fn byte(&self) -> u8 {
         self.text.as_bytes().get(self.at).copied().unwrap_or(b']')
     }
 }
 
 /// Elements of an array that may be meant by their numbers; more would be looked up in vain.
-const NAMED_ELEMENTS: usize = 100;
+pub(in crate::decoder) const NAMED_ELEMENTS: usize = 100;
 
 /// The strings of a record that were written with escapes, or are read in capitals, by the names' ids.
 pub(in crate::decoder) struct Unescaped<'a> {
@@ -203,6 +234,16 @@ impl<'a> Unescaped<'a> {
 /// Whether a currency is written as it is meant: in capitals, without blanks around it.
 pub(in crate::decoder) fn is_plain_code(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_lowercase())
+}
+
+/// What the inside of a JSON string stands for.
+fn unescaped(inside: &str) -> Cow<'_, str> {
+    if !inside.contains('\\') {
+        return Cow::Borrowed(inside);
+    }
+    let mut text = String::new();
+    append_unescaped(inside, &mut text);
+    Cow::Owned(text)
 }
 
 /// Appends what the inside of a string of valid JSON stands for; false if a surrogate lacks its other half, which then is

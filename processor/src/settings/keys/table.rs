@@ -210,8 +210,8 @@ pub(crate) const KEYS: &[Key] = &[
         "inputs[].event_types",
         Kind::Map,
         r#""AddToCart" = "add_to_cart", "*" = "page_view""#,
-        "Other names for event types, their name to ours; `*` is every type that is neither here nor ours. Not settable \
-         by variables.",
+        "Other names for event types, their name to ours; `*` is every type that is neither here nor ours, and `other` \
+         an event and no more. Not settable by variables.",
     ),
     unset(
         "inputs[].time",
