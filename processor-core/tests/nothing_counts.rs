@@ -247,3 +247,21 @@ fn an_input_is_not_idle_as_it_is_behind_nor_while_events_count() {
     }
     assert_eq!(run.watermark_ms(), START_MS - 5_000);
 }
+
+#[test]
+fn without_a_guard_an_event_of_any_time_counts() {
+    for (max_future_skew, counted) in [(None, [1, 1, 1]), (Some(90_000_000), [1, 1, 0])] {
+        let options = Arc::new(Options { max_future_skew, ..Options::default() });
+        for (ahead_ms, counted) in [0, 90_000, 90_001].into_iter().zip(counted) {
+            let task = Task::new(Arc::clone(&options), IDENTITY, &[Checkpoint::beginning()], now(0)).unwrap();
+            let mut run = Run { task, out: TaskOutputs::default(), offset: 0 };
+            run.record(0, START_MS, Some(&view("ahead", ahead_ms)));
+            let totals = run.task.totals();
+            assert_eq!(
+                (totals.counted, totals.rejected),
+                (counted, 1 - counted),
+                "{max_future_skew:?} {ahead_ms}"
+            );
+        }
+    }
+}

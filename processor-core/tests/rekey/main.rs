@@ -142,6 +142,15 @@ fn a_source_of_which_nothing_counts_does_not_keep_facts_waiting() {
                     "{name}: at {at_ms} facts are decided up to {watermark} (begins with an event: {begins_with_an_event})"
                 );
             }
+            let counted_at = |task: &Task| task.inputs().next().unwrap().active_at;
+            assert_eq!(counted_at(&task), now(59_000));
+            let (name, rubbish) = nothing_that_counts(&first, 60).swap_remove(what);
+            let mut sent = RelayOutputs::default();
+            relays[1].records(now(60_000), [source(60, 60_000, &rubbish)], &mut sent);
+            for record in sent.iter() {
+                task.relayed(now(60_000), [by_user(offset, record.value)], &mut out).unwrap();
+            }
+            assert_eq!(counted_at(&task), now(59_000), "{name}");
         }
     }
 }

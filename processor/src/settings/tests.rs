@@ -118,6 +118,32 @@ fn values_out_of_range_name_the_range() {
 }
 
 #[test]
+fn the_guard_against_wrong_clocks_can_be_turned_off() {
+    let skew = |toml: &str, variables: &[(&str, &str)]| {
+        let settings = load(toml, variables).unwrap();
+        let options = settings.options();
+        assert_eq!(options.max_future_skew, settings.windows.max_future_skew.map(|of| of.as_micros() as i64));
+        options.max_future_skew
+    };
+    let variable = "CLICKPULSE__WINDOWS__MAX_FUTURE_SKEW";
+    assert_eq!(skew("", &[]), Some(60_000_000));
+    assert_eq!(skew("[windows]\nmax_future_skew = '0s'", &[]), Some(0), "which is not off");
+    assert_eq!(skew("[windows]\nmax_future_skew = 'off'", &[]), None);
+    assert_eq!(skew("", &[(variable, " off ")]), None);
+    assert_eq!(skew("[windows]\nmax_future_skew = 'off'", &[(variable, "2m")]), Some(120_000_000));
+    let said = |value| problem(&format!("[windows]\nmax_future_skew = {value}"), &[]);
+    assert!(
+        said("'of'").contains("is not a duration") && said("'of'").contains("or \"off\""),
+        "{}",
+        said("'of'")
+    );
+    assert!(said("false").contains("has to be a duration in quotes such as \"10s\", or \"off\""));
+    assert!(said("'2d'").contains("is out of range; allowed is 0s to 1d"));
+    // Of the others none can be.
+    assert!(problem("[windows]\nidle_after = 'off'", &[]).contains("= \"off\" is not a duration"));
+}
+
+#[test]
 fn values_of_the_wrong_type_say_what_is_expected() {
     let said = |toml| problem(toml, &[]);
     assert!(

@@ -124,6 +124,17 @@ fn a_window_holds_what_one_counts_by_hand() {
 }
 
 #[test]
+fn without_a_guard_an_event_of_any_time_counts() {
+    for (future_skew, counted) in [(Some(60 * SECOND), 1), (None, 2)] {
+        let rules = Rules { future_skew, ..rules() };
+        let ahead = format!("@2 {ERROR}");
+        let run = run(&rules, &[(1.0, VIEW), (7_200.0, &ahead)], Aside::default(), Aside::default());
+        let records = run.report.records;
+        assert_eq!((records.counted, records.rejected), (counted, 2 - counted), "{future_skew:?}");
+    }
+}
+
+#[test]
 fn late_rejected_and_repeated_records_are_told_apart_and_counted_where_the_stream_is() {
     let id = r#""u1","event_id":"e","url":"/","http_status":200"#;
     let mut run =

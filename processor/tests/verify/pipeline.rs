@@ -14,8 +14,9 @@ use processor_core::{
 use super::random::{Log, Random};
 use super::settings;
 
-/// By resolution, measurement, time and tags.
-pub(crate) type Points = BTreeMap<(usize, &'static str, i64, Vec<String>), Stored>;
+/// Resolution, measurement, time and tags.
+pub(crate) type Key = (usize, &'static str, i64, Vec<String>);
+pub(crate) type Points = BTreeMap<Key, Stored>;
 
 /// A record in a dead-letter or late topic.
 #[derive(Debug, Clone)]
