@@ -71,10 +71,12 @@ impl TaskSlot {
         if now.micros() - self.counted.1 < 10_000_000 {
             return false;
         }
+        let begun = now.micros();
         let mut out = TaskOutputs::default();
+        let now = self.unread_for_long(now, &mut out);
         self.task.tick(now, &[true], Some(Timestamp::from_micros(to)), &mut out);
-        self.wait(2_000); // then the record after the stretch is unread for long
-        self.task.tick(now.plus_micros(2_000_000), &[false], None, &mut out);
+        let now = self.unread_for_long(now, &mut out); // the record after the stretch
+        self.ahead += now.micros() - begun;
         assert!(self.task_watermark() <= to, "a stretch went further than its log says");
         self.collect(partition, out, world);
         if self.task_watermark() < to {
@@ -98,17 +100,14 @@ impl TaskSlot {
 
     /// Everything is read and nothing comes: the wall clock and the frontier move the watermark, at last to `to`.
     pub(super) fn silence(&mut self, partition: u32, to: i64, world: &mut World<'_>, now: i64) {
-        let now = now + self.ahead;
         let mut out = TaskOutputs::default();
+        let now = self.unread_for_long(self.now(now), &mut out).micros();
         let mut tick = |now: i64, caught_up: bool, frontier: Option<i64>| {
             let frontier = frontier.map(Timestamp::from_micros);
             self.task.tick(Timestamp::from_micros(now), &[caught_up], frontier, &mut out);
             self.task.report().watermark.map_or(i64::MIN, Timestamp::micros)
         };
-        // What is unread for long ends an earlier silence: this one moves the watermark from where it stands.
-        tick(now, false, None);
-        tick(now + 2_000_000, false, None);
-        let silent = now + 12_000_000 + world.random.below(5_000_000) as i64;
+        let silent = now + 10_000_000 + world.random.below(5_000_000) as i64;
         match world.random.below(3) {
             0 => {
                 let watermark = tick(silent, true, None);
@@ -126,6 +125,16 @@ impl TaskSlot {
         self.collect(partition, out, world);
         let run = self.run;
         world.note(|| format!("run {run}: task {partition} was silent, to reach {to}"));
+    }
+
+    /// Something is unread for long, which ends an earlier silence: the next one moves the watermark from where it stands.
+    /// Returns the wall clock after it.
+    fn unread_for_long(&mut self, now: Timestamp, out: &mut TaskOutputs) -> Timestamp {
+        let later = now.plus_micros(2_000_000);
+        for now in [now, later] {
+            self.task.tick(now, &[false], None, out);
+        }
+        later
     }
 
     pub(super) fn collect(&mut self, partition: u32, out: TaskOutputs, world: &mut World<'_>) {
