@@ -267,7 +267,9 @@ fn event_types(columns: &Columns, records: &[Record<'_>], suggestion: &mut Sugge
             *seen.entry(value.clone()).or_default() += 1;
         }
     }
-    let theirs: Vec<(String, usize)> = seen.into_iter().filter(|(name, _)| !types::is_ours(name)).collect();
+    let told = &suggestion.base.mapping.event_types;
+    seen.retain(|name, _| !types::is_ours(name) && !told.contains_key(name));
+    let theirs: Vec<(String, usize)> = seen.into_iter().collect();
     if theirs.len() > TYPES_MAX {
         suggestion.doubts.push(format!("there are {} different types; none is mapped", theirs.len()));
         return;
@@ -293,6 +295,9 @@ fn event_types(columns: &Columns, records: &[Record<'_>], suggestion: &mut Sugge
             last.1 = EventType::Other;
             last.2 = format!("{}; would be {} but for {detail}", records_of(count), kind.name());
         }
+        // As it is without being named.
+        let others = suggestion.base.mapping.event_types.get("*").copied();
+        suggestion.event_types.pop_if(|(_, kind, _)| Some(*kind) == others);
     }
 }
 

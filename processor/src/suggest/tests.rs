@@ -133,6 +133,17 @@ fn hints_name_the_line_to_add() {
 }
 
 #[test]
+fn no_type_that_the_settings_name_is_unknown() {
+    for preset in Preset::ALL {
+        let sample = fs::read_to_string(presets().join(preset.name).join("sample.ndjson")).unwrap();
+        let records: Vec<Record<'_>> =
+            sample.lines().map(|line| Record { key: None, value: line.as_bytes() }).collect();
+        let hints = hints(&preset.options().unwrap(), true, &records).join("\n");
+        assert!(!hints.contains("is not known"), "{}:\n{hints}", preset.name);
+    }
+}
+
+#[test]
 fn hints_notice_what_records_are_not() {
     let options = DecoderOptions::default();
     let of = |values: &[String]| {
