@@ -44,6 +44,8 @@ pub struct ProcessorConfig {
     pub names: Names,
     /// Whether the input is keyed by user.
     pub keyed: bool,
+    /// What stands in place of the `[[inputs]]` section that the names and `keyed` make.
+    pub inputs: Option<String>,
     /// The `[influxdb]` section's lines; no section where empty.
     pub influxdb: Vec<(String, String)>,
     /// Further lines of the `[kafka]` section.
@@ -68,6 +70,7 @@ impl ProcessorConfig {
             brokers: kafka.bootstrap().to_owned(),
             names: names.clone(),
             keyed: true,
+            inputs: None,
             influxdb: vec![
                 quoted("url", influx.url()),
                 quoted("org", influx.org()),
@@ -88,6 +91,13 @@ impl ProcessorConfig {
     #[must_use]
     pub fn unkeyed(mut self) -> Self {
         self.keyed = false;
+        self
+    }
+
+    /// The same with these `[[inputs]]`, as they are.
+    #[must_use]
+    pub fn inputs(mut self, toml: &str) -> Self {
+        self.inputs = Some(toml.to_owned());
         self
     }
 
@@ -133,12 +143,14 @@ impl ProcessorConfig {
         let instance =
             self.instance_id.as_ref().map(|id| format!("instance_id = {id:?}\n")).unwrap_or_default();
         let more: String = self.kafka.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        let inputs = self.inputs.clone().unwrap_or_else(|| {
+            format!("[[inputs]]\ntopic = {topic:?}\nformat = \"json\"\nkeyed = {}\n", self.keyed)
+        });
         let mut toml = format!(
             "[kafka]\nbrokers = {:?}\ngroup_id = {group:?}\npartials_topic = {partials:?}\n\
              by_user_topic = {by_user:?}\nincidents_topic = {incidents:?}\n{instance}{more}\n\
-             [[inputs]]\ntopic = {topic:?}\nformat = \"json\"\nkeyed = {}\n\n\
-             [http]\nlisten = \"127.0.0.1:{}\"\n",
-            self.brokers, self.keyed, self.http_port,
+             {inputs}\n[http]\nlisten = \"127.0.0.1:{}\"\n",
+            self.brokers, self.http_port,
         );
         for (section, lines) in [("influxdb", &self.influxdb), ("windows", &self.windows)] {
             if !lines.is_empty() {
@@ -180,12 +192,30 @@ impl Processor {
     /// If the binary is missing.
     #[must_use]
     pub fn spawn(command: &str, toml: &str, http_port: u16, args: &[&str]) -> Self {
+        Self::start(command, Some(toml), http_port, args)
+    }
+
+    /// Runs `processor COMMAND` without settings to its end, and gives its exit code and all that it printed.
+    ///
+    /// # Panics
+    /// If the binary is missing, or has not ended after a minute.
+    #[must_use]
+    pub fn without_settings(command: &str, args: &[&str]) -> (i32, String) {
+        let mut processor = Self::start(command, None, 0, args);
+        let code = processor.process.wait(Duration::from_secs(60));
+        (code, processor.process.log())
+    }
+
+    fn start(command: &str, toml: Option<&str>, http_port: u16, args: &[&str]) -> Self {
         let dir =
             tempfile::Builder::new().prefix("clickpulse-processor").tempdir().expect("a temporary folder");
-        let file = dir.path().join("clickpulse.toml");
-        fs::write(&file, toml).expect("a temporary file");
         let mut process = Command::new(program("processor"));
-        process.args(command.split(' ')).arg("--config").arg(&file).args(args).current_dir(dir.path());
+        process.args(command.split(' ')).args(args).current_dir(dir.path());
+        if let Some(toml) = toml {
+            let file = dir.path().join("clickpulse.toml");
+            fs::write(&file, toml).expect("a temporary file");
+            process.arg("--config").arg(&file);
+        }
         let process =
             Running::spawn(&format!("processor {command}"), process, &dir.path().join("processor.log"));
         Self { process, http: format!("http://127.0.0.1:{http_port}"), _dir: dir }

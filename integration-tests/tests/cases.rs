@@ -22,10 +22,16 @@ mod money;
 mod names;
 #[path = "cases/neighbours.rs"]
 mod neighbours;
+#[path = "cases/presets.rs"]
+mod presets;
 #[path = "cases/replay.rs"]
 mod replay;
+#[path = "cases/restart.rs"]
+mod restart;
 #[path = "cases/rules.rs"]
 mod rules;
+#[path = "cases/said.rs"]
+mod said;
 #[path = "cases/support.rs"]
 mod support;
 #[path = "cases/times.rs"]
@@ -44,7 +50,8 @@ fn main() -> ExitCode {
     let tests: Vec<Test> =
         [aside::TESTS, http::TESTS, idle::TESTS, money::TESTS, names::TESTS, neighbours::TESTS]
             .into_iter()
-            .chain([replay::TESTS, rules::TESTS, times::TESTS, types::TESTS])
+            .chain([presets::TESTS, replay::TESTS, restart::TESTS, rules::TESTS, said::TESTS])
+            .chain([times::TESTS, types::TESTS])
             .flatten()
             .copied()
             .collect();
