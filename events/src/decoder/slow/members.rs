@@ -183,29 +183,25 @@ impl<'a> Cursor<'a> {
 /// Elements of an array that may be meant by their numbers; more would be looked up in vain.
 pub(in crate::decoder) const NAMED_ELEMENTS: usize = 100;
 
-/// The strings of a record that were written with escapes, or are read in capitals, by the names' ids.
+/// The strings of a record that were written with escapes, or are read in capitals: few, and of most records none.
 pub(in crate::decoder) struct Unescaped<'a> {
     text: &'a str,
-    ranges: [Range; NAMES_MAX],
-}
-
-#[derive(Clone, Copy)]
-enum Range {
-    /// As it is written.
-    AsIs,
-    At(usize, usize),
-    /// Half of a surrogate pair: no text.
-    Broken,
+    /// By the names' ids, in their order; `None` is half of a surrogate pair, which is no text.
+    ranges: Vec<(u8, Option<(usize, usize)>)>,
 }
 
 impl<'a> Unescaped<'a> {
     pub(super) fn of(members: &Members<'_>, names: &Names, scratch: &'a mut String) -> Self {
         scratch.clear();
-        let mut ranges = [Range::AsIs; NAMES_MAX];
-        for ((raw, range), name) in members.slots.iter().zip(&mut ranges).zip(names.all()) {
-            let Some(inside) = raw.and_then(|raw| raw.strip_prefix('"')?.strip_suffix('"')) else { continue };
+        let mut ranges = Vec::new();
+        for ((raw, name), id) in members.slots.iter().zip(names.all()).zip(0..) {
+            let Some(raw) = raw else { continue };
             let is_code = name.field == Field::Currency;
-            if !inside.contains('\\') && (!is_code || is_plain_code(inside)) {
+            if !is_code && memchr::memchr(b'\\', raw.as_bytes()).is_none() {
+                continue;
+            }
+            let Some(inside) = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) else { continue };
+            if !inside.contains('\\') && is_plain_code(inside) {
                 continue;
             }
             let start = scratch.len();
@@ -215,7 +211,7 @@ impl<'a> Unescaped<'a> {
                 scratch.truncate(start);
                 scratch.push_str(&code);
             }
-            *range = if whole { Range::At(start, scratch.len()) } else { Range::Broken };
+            ranges.push((id, whole.then_some((start, scratch.len()))));
         }
         Self { text: scratch, ranges }
     }
@@ -223,10 +219,9 @@ impl<'a> Unescaped<'a> {
     /// The text that a value is, if it is a string and one that can be.
     pub(super) fn text(&self, id: usize, raw: &'a str) -> Option<&'a str> {
         let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
-        match self.ranges[id] {
-            Range::AsIs => Some(inside),
-            Range::At(start, end) => Some(&self.text[start..end]),
-            Range::Broken => None,
+        match self.ranges.iter().find(|(of, _)| usize::from(*of) == id) {
+            None => Some(inside),
+            Some((_, range)) => range.map(|(start, end)| &self.text[start..end]),
         }
     }
 }
