@@ -114,11 +114,9 @@ pub(super) fn decode<'d, 'a>(
         let joint = layout.joint(id);
         scope = joint.to;
         let (field, bit) = (joint.field, joint.bit);
-        if bit != 0 && found.is_repeated(id) {
-            return None; // Which of the two values holds is for the slow path to say.
-        }
-        // Of several names for one field the preferred one speaks, if it has something to say.
-        let speaks = found.may_speak(field, bit, id);
+        // Of several names for one field the preferred one speaks, if it has something to say. Of a name that is given
+        // twice it is for the slow path to say which value holds.
+        let speaks = bit == 0 || found.give(field, bit, id)?;
         if joint.opens_text() {
             let start = at;
             let end = quotes.next(start).filter(|end| *end < bytes.len())?;
@@ -336,11 +334,14 @@ fn time_of_number(number: &[u8], format: Option<&TimeFormat>) -> Option<Timestam
 /// Whether the record ends here: with a brace for each object that is open.
 #[inline]
 fn ends(bytes: &[u8], at: usize, scope: Scope, layout: &Layout) -> bool {
-    let mut left = bytes.len() - at;
-    let mut scope = scope;
+    if scope == ROOT {
+        return at + 1 == bytes.len() && bytes[at] == b'}';
+    }
     if scope == Layout::OUTSIDE {
         return false;
     }
+    let mut left = bytes.len() - at;
+    let mut scope = scope;
     while left > 0 && bytes[bytes.len() - left] == b'}' {
         left -= 1;
         if scope == ROOT {

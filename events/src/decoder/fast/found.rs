@@ -2,7 +2,6 @@
 
 use crate::decoder::check::Settled;
 use crate::field::{Field, FieldSet};
-use crate::names::NAMES_MAX;
 use crate::{Event, EventType, Notes, Timestamp};
 
 /// Where each field's text lies and what its numbers are. Kept from record to record: what counts is in `present`.
@@ -12,10 +11,13 @@ pub(in crate::decoder) struct Found {
     texts: [(u32, u32); SLOTS],
     /// The name that each field was read from, by field.
     names: [u8; SLOTS],
-    /// The last record that each name was in, by the name's id.
-    stamps: [u32; NAMES_MAX],
-    /// Which record this is, of late.
-    stamp: u32,
+    /// A bit for each field that was given, be it as null.
+    given: u32,
+    /// The name under which each field was given first, by field.
+    firsts: [u8; SLOTS],
+    /// Further names of fields that were given under several.
+    more: [u8; MORE_MAX],
+    more_len: usize,
     /// A bit for each field that has a value.
     present: u32,
     /// A bit for each field that was given a value of no use.
@@ -36,6 +38,8 @@ pub(in crate::decoder) struct Found {
 
 /// More than there are fields, and a power of two.
 const SLOTS: usize = 32;
+/// Names of a record beyond one for each field; a record with more of them is the slow path's.
+const MORE_MAX: usize = 16;
 
 pub(super) const fn bit(field: Field) -> u32 {
     1 << field as u32
@@ -46,8 +50,10 @@ impl Found {
         Self {
             texts: [(0, 0); SLOTS],
             names: [0; SLOTS],
-            stamps: [0; NAMES_MAX],
-            stamp: 0,
+            given: 0,
+            firsts: [0; SLOTS],
+            more: [0; MORE_MAX],
+            more_len: 0,
             present: 0,
             unusable: 0,
             incomplete: FieldSet::EMPTY,
@@ -66,25 +72,31 @@ impl Found {
     /// Nothing was found yet.
     #[inline(always)]
     pub(super) fn clear(&mut self) {
-        (self.present, self.unusable) = (0, 0);
+        (self.present, self.unusable, self.given, self.more_len) = (0, 0, 0, 0);
         (self.odd_status, self.of_type) = (None, None);
-        self.stamp = self.stamp.wrapping_add(1);
-        if self.stamp == 0 {
-            self.stamps = [0; NAMES_MAX];
-            self.stamp = 1;
+    }
+
+    /// Notes that a name gives a field; whether no name that is preferred to it has given the field a value. `None` if
+    /// the name was in this record already.
+    #[inline(always)]
+    pub(super) fn give(&mut self, field: Field, bit: u32, id: u8) -> Option<bool> {
+        if self.given & bit == 0 {
+            self.given |= bit;
+            self.firsts[field as usize % SLOTS] = id;
+            return Some(true);
         }
+        self.give_again(field, bit, id)
     }
 
-    /// Whether the name was in this record already; from now on it was.
-    #[inline(always)]
-    pub(super) fn is_repeated(&mut self, id: u8) -> bool {
-        std::mem::replace(&mut self.stamps[usize::from(id) % NAMES_MAX], self.stamp) == self.stamp
-    }
-
-    /// Whether no name that is preferred to this has given the field a value.
-    #[inline(always)]
-    pub(super) fn may_speak(&self, field: Field, bit: u32, id: u8) -> bool {
-        self.present & bit == 0 || self.names[field as usize % SLOTS] > id
+    #[inline(never)]
+    fn give_again(&mut self, field: Field, bit: u32, id: u8) -> Option<bool> {
+        let more = self.more.get(..self.more_len)?;
+        if self.firsts[field as usize % SLOTS] == id || more.contains(&id) {
+            return None;
+        }
+        *self.more.get_mut(self.more_len)? = id;
+        self.more_len += 1;
+        Some(self.present & bit == 0 || self.names[field as usize % SLOTS] > id)
     }
 
     /// Notes a text. Positions lie below 2^32.

@@ -41,8 +41,12 @@ struct Followers {
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 pub(super) struct Joint {
-    /// Filled up with zeros.
-    text: [u8; Self::BYTES_MAX],
+    /// The first 16 bytes, filled up with zeros.
+    first: [u8; 16],
+    /// The 16 before the last 16, if there are more than 32.
+    middle: [u8; 16],
+    /// The last 16 bytes, if there are more than 16.
+    last: [u8; 16],
     /// The field's own bit; none for names that mean nothing, so that they may be repeated.
     pub(super) bit: u32,
     /// Which of the first 16 bytes count, a bit each.
@@ -73,8 +77,20 @@ impl Joint {
     /// A name not seen yet: no record has a zero byte where a name begins.
     const fn new(field: Field, unit: Unit, flags: u8) -> Self {
         let bit = if matches!(field, Field::Ignored) { 0 } else { 1 << field as u32 };
-        let text = [0; Self::BYTES_MAX];
-        Self { text, bit, needed: u16::MAX, length: 0, field, unit, from: ROOT, to: ROOT, flags }
+        let (first, middle, last) = ([0; 16], [0; 16], [0; 16]);
+        Self {
+            first,
+            middle,
+            last,
+            bit,
+            needed: u16::MAX,
+            length: 0,
+            field,
+            unit,
+            from: ROOT,
+            to: ROOT,
+            flags,
+        }
     }
 
     fn learn(&mut self, text: &[u8], from: Scope, to: Scope) {
@@ -84,8 +100,12 @@ impl Joint {
             self.flags |= OPENS_TEXT;
         }
         if text.len() <= Self::BYTES_MAX {
-            self.text[..text.len()].copy_from_slice(text);
-            self.needed = u16::MAX >> (16 - text.len().min(16));
+            let length = text.len().min(16);
+            self.first[..length].copy_from_slice(&text[..length]);
+            self.needed = u16::MAX >> (16 - length);
+            self.last = text.last_chunk().copied().unwrap_or_default();
+            let before = text.split_last_chunk::<16>().map_or(&[][..], |(before, _)| before);
+            self.middle = before.last_chunk().copied().unwrap_or_default();
             self.length = text.len() as u8;
         }
     }
@@ -120,28 +140,19 @@ impl Joint {
     #[inline(always)]
     pub(super) fn is_at(&self, bytes: &[u8], at: usize, from: Scope) -> bool {
         let Some(first) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) else { return false };
-        let own = self.text.first_chunk::<16>().expect("it is longer");
-        if equal_bytes(first, own) & self.needed != self.needed || self.from != from {
+        if equal_bytes(first, &self.first) & self.needed != self.needed || self.from != from {
             return false;
         }
         let length = self.length();
         let end = at + length;
-        if length > 16 && !self.ends_at(bytes, end) {
+        if length > 16 && bytes.get(end - 16..).and_then(|rest| rest.first_chunk()) != Some(&self.last) {
+            return false;
+        }
+        if length > 32 && bytes.get(end - 32..).and_then(|rest| rest.first_chunk()) != Some(&self.middle) {
             return false;
         }
         // A blank or a quote here means that the value is written in another way than the last time.
         self.opens_text() || bytes.get(end).is_some_and(|byte| *byte > b'"')
-    }
-
-    /// Whether what it has beyond its first 16 bytes stands before `end`.
-    #[inline(always)]
-    fn ends_at(&self, bytes: &[u8], end: usize) -> bool {
-        let length = self.length();
-        let Some(own) = self.text.get(length - 16..length) else { return false };
-        if bytes.get(end - 16..end) != Some(own) {
-            return false;
-        }
-        length <= 32 || bytes.get(end - 32..end - 16) == self.text.get(length - 32..length - 16)
     }
 }
 
@@ -247,7 +258,7 @@ impl Layout {
         joint.learn(text, from, to);
         if id == Self::UNKNOWN {
             joint.length = 0; // what it stands for differs each time
-            joint.text = [0; Joint::BYTES_MAX];
+            joint.first = [0; 16];
             joint.needed = u16::MAX;
         }
     }

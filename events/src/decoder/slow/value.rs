@@ -237,6 +237,9 @@ fn is_blank(text: &str) -> bool {
 /// Whether a text can be a request's method: capital letters, or one of the usual ones however it is written.
 pub(in crate::decoder) fn is_method(text: &[u8]) -> bool {
     const LENGTH_MAX: usize = 20;
+    if text == b"GET" {
+        return true;
+    }
     const USUAL: [&[u8]; 9] =
         [b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS", b"TRACE", b"CONNECT"];
     let capitals =
