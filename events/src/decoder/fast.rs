@@ -122,19 +122,20 @@ pub(super) fn decode<'d, 'a>(
             let end = quotes.next(start).filter(|end| *end < bytes.len())?;
             at = end + 1;
             if !speaks {
-            } else if bit & (FREE | IDENTITIES) != 0 {
-                if joint.is_type() {
-                    found.of_type = Some((start as u32, end as u32));
-                } else if bit & FREE != 0 {
+            } else if joint.is_taken_as_it_is() {
+                // An identity may be all blanks, or a dash; both begin with less than a digit or a letter does.
+                if start != end && bytes[start] > b'-' || bit & FREE != 0 {
                     found.set_text(field, bit, id, start, end);
                 } else if start != end {
                     if bytes[start] == b' ' {
-                        return None; // It may be all blanks.
+                        return None;
                     }
                     if field != Field::UserId || &bytes[start..end] != b"-" {
                         found.set_text(field, bit, id, start, end);
                     }
                 }
+            } else if joint.is_type() {
+                found.of_type = Some((start as u32, end as u32));
             } else if start != end {
                 let everyday = joint.is_everyday();
                 match field {

@@ -2,6 +2,8 @@
 
 use wide::u8x16;
 
+use super::found::bit;
+use super::{FREE, IDENTITIES};
 use crate::EventType;
 use crate::decoder::check::TypeName;
 use crate::field::Field;
@@ -70,6 +72,8 @@ const EVERYDAY: u8 = 2;
 const HAS_MEMBERS: u8 = 4;
 /// It is the member `type`.
 const IS_TYPE: u8 = 8;
+/// Text is all that it can be, and taken as it is: an identity, or one that may be empty.
+const AS_IT_IS: u8 = 16;
 
 impl Joint {
     const BYTES_MAX: usize = 48;
@@ -132,6 +136,11 @@ impl Joint {
     }
 
     #[inline(always)]
+    pub(super) fn is_taken_as_it_is(&self) -> bool {
+        self.flags & AS_IT_IS != 0
+    }
+
+    #[inline(always)]
     pub(super) fn is_type(&self) -> bool {
         self.flags & IS_TYPE != 0
     }
@@ -182,7 +191,10 @@ impl Layout {
         let tree = names.tree().clone();
         for (joint, name) in joints.iter_mut().zip(names.all()) {
             let is_type = name.everyday && name.field == Field::ConversionType && &*name.path == TYPE;
-            let flags = if name.everyday { EVERYDAY } else { 0 } | if is_type { IS_TYPE } else { 0 };
+            let as_it_is = !is_type && bit(name.field) & (FREE | IDENTITIES) != 0;
+            let flags = if name.everyday { EVERYDAY } else { 0 }
+                | if is_type { IS_TYPE } else { 0 }
+                | if as_it_is { AS_IT_IS } else { 0 };
             *joint = Joint::new(name.field, name.unit, flags);
         }
         for id in tree.names_with_members() {
