@@ -72,7 +72,9 @@ pub(super) fn decode<'d, 'a>(
     rules: Rules<'_>,
     memory: &'d mut Memory,
 ) -> Option<PlainEvent<'d, 'a>> {
-    let bytes = value.trim_ascii_end();
+    // As JSON has it: a form feed is no blank.
+    let end = value.iter().rposition(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))?;
+    let bytes = value.get(..=end)?;
     let Memory { layout, quotes, found } = memory;
     quotes.find(bytes)?;
     found.clear();

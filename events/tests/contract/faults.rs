@@ -15,6 +15,7 @@ fn what_is_not_one_json_object_is_rejected() {
         "nul",
         r#"{"a":01}"#,
         r#"{"a":"\x"}"#,
+        "{\"user_id\":\"u\",\"event_timestamp\":1,\"url\":\"/\"}\u{c}",
         " ",
         "[1,2",
         "{\"a\":\"\n\"}",
