@@ -353,9 +353,9 @@ fn incomplete() -> AlertRule {
             "{} of the last 5 minutes' events lack a field that a number needs",
             value("share", "humanizePercentage")
         ),
-        description: "Nine in ten events are counted, but not everywhere: a field is missing. If it is the user, and most \
-                      visitors are not logged in, that is as it should be. If not, the field may be called \
-                      otherwise than the input is told.",
+        description: "Nine in ten events are counted, but not everywhere: a field is missing that their type needs. It may \
+                      be called otherwise than the input is told. If it is the user of clicks or orders of visitors \
+                      who are not logged in, that is as it should be.",
         limit: None,
         place: ids::NOTES,
         for_s: 1_800,

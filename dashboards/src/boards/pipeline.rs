@@ -293,8 +293,8 @@ fn notes() -> Panel {
         "Counted, but not everywhere, per second",
         "eps",
         &format!(
-            "Counted events, and those of them that lack a field some number needs (incomplete: the user of a visitor who is \
-             not logged in, too), have a value of no use (unusable), or repeat a line of a checkout (repeated_checkout) ÷ \
+            "Counted events, and those of them that lack a field some number needs (incomplete: a page view needs no user, \
+             a click or an order does), have a value of no use (unusable), or repeat a line of a checkout (repeated_checkout) ÷ \
              seconds of the interval. Alerts from {} % incomplete and from {} % unusable.",
             INCOMPLETE_RATIO * 100.0,
             UNUSABLE_RATIO * 100.0
